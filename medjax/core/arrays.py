@@ -17,3 +17,11 @@ def with_rank(a: Array, ndim: int) -> Array:
 def per_sample(a: Array, ndim: int) -> Array:
     """``a`` of shape ``(batch,)`` with trailing axes of one, to meet ``ndim`` axes."""
     return a.reshape(a.shape + (1,) * (ndim - a.ndim))
+
+
+def meets_last(own: tuple[int, ...], shape: tuple[int, ...]) -> bool:
+    """Whether the axes ``own`` are 1 or equal to as many last ones of ``shape``."""
+    if len(own) > len(shape):
+        return False
+    last = shape[len(shape) - len(own) :]
+    return all(m in (1, n) for m, n in zip(own, last, strict=True))

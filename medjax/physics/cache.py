@@ -54,11 +54,6 @@ def in_parts(
     return jax.lax.cond(one_cpu_p.bind(), parts, function, *arrays)
 
 
-def nbytes(shape: tuple[int, ...], dtype) -> int:
-    """Bytes of an array."""
-    return math.prod(shape) * np.dtype(dtype).itemsize
-
-
 one_cpu_p = Primitive("medjax_one_cpu")
 one_cpu_p.def_impl(jax.jit(lambda: one_cpu_p.bind()))
 one_cpu_p.def_abstract_eval(lambda: jax.core.ShapedArray((), np.dtype(bool)))

@@ -42,9 +42,10 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from medjax.core.arrays import with_rank
 from medjax.core.errors import InputError
+from medjax.core.trees import nbytes
 from medjax.core.types import Array, Complex
 
-from .cache import in_parts, nbytes
+from .cache import in_parts
 from .operator import require_complex
 
 MATRIX = 1024
@@ -97,7 +98,7 @@ def _by_fft(x: Array, *, ndim: int, inverse: bool) -> Array:
     def function(part: Array) -> Array:
         return modulate(fft(modulate(part, before), axes, inverse), after, scale)
 
-    return in_parts(function, x, batch=x.shape[:-ndim], nbytes=nbytes(x.shape, x.dtype))
+    return in_parts(function, x, batch=x.shape[:-ndim], nbytes=nbytes(x))
 
 
 def _by_matrix(x: Array, *, ndim: int, inverse: bool) -> Array:

@@ -20,6 +20,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from medjax.core.arrays import meets_last, with_rank
 from medjax.core.errors import InputError
 from medjax.core.struct import struct
 from medjax.core.types import Array
@@ -140,6 +141,17 @@ def cast_like(leaf: Array, like: Array) -> Array:
     if jnp.iscomplexobj(leaf):
         require_complex(like, "operator")
     return leaf.astype(like.dtype)
+
+
+def matching(name: str, leaf: Array, shape: tuple[int, ...]) -> Array:
+    """A leaf with as many axes as data of this shape, whose last axes it meets or is 1 on.
+
+    Raises:
+        InputError: that names the leaf, where it does not fit.
+    """
+    if not meets_last(leaf.shape, shape):
+        raise InputError(name, f"axes that are 1 or the last ones of {shape}", leaf.shape)
+    return with_rank(leaf, len(shape))
 
 
 @struct

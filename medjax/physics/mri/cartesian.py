@@ -10,8 +10,9 @@ import numpy as np
 from medjax.core.arrays import with_rank
 from medjax.core.errors import InputError
 from medjax.core.struct import static, struct
+from medjax.core.trees import nbytes
 from medjax.core.types import Array, Bool
-from medjax.physics.cache import in_parts, nbytes
+from medjax.physics.cache import in_parts
 from medjax.physics.fft import centring, fft, modulate, times
 from medjax.physics.operator import LinearOperator, require_complex
 
@@ -128,7 +129,7 @@ class Cartesian(LinearOperator):
         """``work(x, weights, maps)``, a few samples at a time where that is faster."""
         axes = self.ndim + (self.maps is not None)  # of one sample's k-space
         batch = x.shape[: x.ndim - (axes if coil else self.ndim)]
-        kspace = nbytes(x.shape, x.dtype)
+        kspace = nbytes(x)
         if self.maps is not None and not coil:
             kspace *= self.maps.shape[-axes]
         own = []  # which of weights and maps differ from sample to sample

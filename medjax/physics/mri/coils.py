@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import jax.numpy as jnp
 import numpy as np
 
-from medjax.core.arrays import with_rank
+from medjax.core.arrays import meets_last, with_rank
 from medjax.core.errors import InputError
 from medjax.core.struct import static, struct
 from medjax.core.types import Array, Complex
@@ -56,13 +56,11 @@ class Coils(LinearOperator):
         require_complex(x, "Coils")
         batch, maps = self.maps.ndim - self.ndim - 1, self.maps
         coil = x.ndim - self.ndim - 1
-        fits = batch <= coil and maps.shape[-self.ndim :] == x.shape[-self.ndim :]
-        if fits:
-            fits = x.shape[coil] in (1, maps.shape[batch]) and all(
-                m in (1, n)
-                for m, n in zip(maps.shape[:batch], x.shape[coil - batch :], strict=False)
-            )
-        if not fits:
+        if (
+            maps.shape[-self.ndim :] != x.shape[-self.ndim :]
+            or x.shape[coil] not in (1, maps.shape[batch])
+            or not meets_last(maps.shape[:batch], x.shape[:coil])
+        ):
             raise InputError("maps", f"sensitivities that fit data of shape {x.shape}", maps.shape)
         return cast_like(with_rank(maps, x.ndim), x)
 

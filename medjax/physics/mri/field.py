@@ -8,11 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from medjax.core.arrays import with_rank
 from medjax.core.errors import InputError
 from medjax.core.struct import static, struct
 from medjax.core.types import Array
-from medjax.physics.operator import LinearOperator, require_complex
+from medjax.physics.operator import LinearOperator, matching, require_complex
 
 
 @struct
@@ -158,7 +157,4 @@ def time_segments(
 
 def _fitting(name: str, a: Array, x: Array) -> Array:
     """``a`` at the rank and dtype of ``x``, whose last axes it meets."""
-    there = x.shape[x.ndim - a.ndim :] if a.ndim <= x.ndim else ()
-    if len(there) != a.ndim or any(m not in (1, n) for m, n in zip(a.shape, there, strict=True)):
-        raise InputError(name, f"axes that are 1 or the last ones of {x.shape}", a.shape)
-    return with_rank(a, x.ndim).astype(x.dtype)
+    return matching(name, a, x.shape).astype(x.dtype)

@@ -7,7 +7,7 @@ import math
 import jax
 import jax.numpy as jnp
 
-from medjax.core.arrays import with_rank
+from medjax.core.arrays import meets_last, with_rank
 from medjax.core.errors import InputError
 from medjax.core.struct import static, struct
 from medjax.core.types import Array
@@ -101,14 +101,11 @@ class RigidMotion(LinearOperator):
         require_complex(x, "RigidMotion")
         ndim, real = self.ndim, jnp.finfo(x.dtype).dtype
         batch = self.translation.shape[:-2]
-        met = x.shape[: x.ndim - ndim - 1]
-        if len(batch) > len(met) or any(
-            b not in (1, n) for b, n in zip(batch, met[len(met) - len(batch) :], strict=True)
-        ):
+        if not meets_last(batch, x.shape[: x.ndim - ndim - 1]):
             raise InputError("translation", f"batch axes that fit those of {x.shape}", batch)
 
         def per_shot(leaf: Array) -> Array:
-            leaf = with_rank(leaf.astype(real), len(met) + 1)
+            leaf = with_rank(leaf.astype(real), x.ndim - ndim)
             return leaf.reshape(*leaf.shape, *(1,) * ndim)
 
         step = (1.0,) * ndim if self.spacing is None else self.spacing

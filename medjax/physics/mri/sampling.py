@@ -7,11 +7,10 @@ import math
 import jax
 import jax.numpy as jnp
 
-from medjax.core.arrays import with_rank
 from medjax.core.errors import InputError
 from medjax.core.struct import struct
 from medjax.core.types import Array, Bool, Float, Int, Key
-from medjax.physics.operator import LinearOperator, cast_like
+from medjax.physics.operator import LinearOperator, cast_like, matching
 
 
 @struct
@@ -51,13 +50,7 @@ class Sampling(LinearOperator):
 
     def matching(self, shape: tuple[int, ...]) -> Array:
         """The mask with as many axes as data of this shape; raises where it does not fit."""
-        mask = self.mask
-        trailing = shape[len(shape) - mask.ndim :] if mask.ndim <= len(shape) else ()
-        if len(trailing) != mask.ndim or any(
-            m not in (1, n) for m, n in zip(mask.shape, trailing, strict=True)
-        ):
-            raise InputError("mask", f"axes that are 1 or the last ones of {shape}", mask.shape)
-        return with_rank(mask, len(shape))
+        return matching("mask", self.mask, shape)
 
     def _weighted(self, x: Array, power: int = 1) -> Array:
         mask = self.matching(x.shape)

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from medjax.core.arrays import meets_last
 from medjax.core.errors import InputError
 from medjax.core.struct import static, struct
 from medjax.core.types import Array
@@ -144,8 +145,7 @@ class NonUniformFourier(LinearOperator):
             return jax.vmap(inner, in_axes=(0, axis), out_axes=axis)(trajectory, x)
 
         own = self.trajectory.shape[: self.batch_ndim]
-        there = x.shape[lead - self.batch_ndim : lead] if lead >= self.batch_ndim else ()
-        if len(there) != len(own) or any(t not in (1, n) for t, n in zip(own, there, strict=True)):
+        if not meets_last(own, x.shape[:lead]):
             raise InputError("trajectory", f"batch axes of 1 or those of {x.shape[:lead]}", own)
         return go(self.trajectory, x, self.batch_ndim, lead)
 

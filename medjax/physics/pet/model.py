@@ -7,11 +7,10 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
-from medjax.core.arrays import with_rank
 from medjax.core.errors import InputError
 from medjax.core.struct import numbers_as_arrays, struct
 from medjax.core.types import Array, Int, Key
-from medjax.physics.operator import LinearOperator, cast_like
+from medjax.physics.operator import LinearOperator, cast_like, matching
 
 
 @struct
@@ -135,9 +134,4 @@ def views_of(a: Array, which: Array) -> Array:
 
 def fitted(name: str, a: Array, like: Array) -> Array:
     """An array in the rank and dtype of the data that it meets."""
-    trailing = like.shape[like.ndim - a.ndim :] if a.ndim <= like.ndim else ()
-    if len(trailing) != a.ndim or any(
-        m not in (1, n) for m, n in zip(a.shape, trailing, strict=True)
-    ):
-        raise InputError(name, f"axes that are 1 or the last ones of {like.shape}", a.shape)
-    return with_rank(cast_like(a, like), like.ndim)
+    return cast_like(matching(name, a, like.shape), like)

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from medjax.core.arrays import with_rank
+from medjax.core.arrays import meets_last, with_rank
 from medjax.core.errors import InputError
 from medjax.core.types import Array
 from medjax.physics.fft import ifftc
@@ -56,12 +56,8 @@ def sense(
     if y.ndim <= ndim:
         raise InputError("y", f"a coil axis and {ndim} spatial ones", y.shape)
     own = maps.shape[: maps.ndim - ndim - 1]
-    batch = y.shape[: y.ndim - ndim - 1][y.ndim - maps.ndim :] if maps.ndim <= y.ndim else ()
-    if (
-        maps.shape[len(own) :] != y.shape[y.ndim - ndim - 1 :]
-        or len(own) != len(batch)
-        or any(m not in (1, n) for m, n in zip(own, batch, strict=True))
-    ):
+    coil = y.ndim - ndim - 1
+    if maps.shape[len(own) :] != y.shape[coil:] or not meets_last(own, y.shape[:coil]):
         raise InputError("maps", f"sensitivities that fit data of shape {y.shape}", maps.shape)
     if not -ndim <= axis < 0:
         raise InputError("axis", f"{-ndim} to -1", axis)
