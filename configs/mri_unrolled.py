@@ -180,7 +180,7 @@ def _splits(source: str, size: tuple[int, int], seed: int) -> data.Splits:
         files = data.discover(folder, HDF5)
         return data.by_group(data.FastMRISlices(files, shape=size), seed=seed)
     files = data.discover(folder, (".nii", ".nii.gz"))
-    return data.by_group(data.NiftiSlices(files, shape=size), seed=seed)
+    return data.by_group(data.ImageSlices(files, shape=size), seed=seed)
 
 
 def _fastmri(source: str) -> bool:

@@ -76,7 +76,7 @@ def main() -> None:
         splits = icbm152.splits(shape=size)
     else:
         files = data.discover(options.data, (".nii", ".nii.gz"))
-        splits = data.by_group(data.NiftiSlices(files, shape=size))
+        splits = data.by_group(data.ImageSlices(files, shape=size))
     validation, test = (held_out(part, options.slices) for part in (splits.validation, splits.test))
 
     weight = choose_weight(validation)

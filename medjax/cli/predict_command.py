@@ -43,7 +43,7 @@ def run(arguments: Sequence[str]) -> None:
     import jax
 
     from medjax.core.progress import progress
-    from medjax.data.formats.nifti import write_nifti
+    from medjax.data import write_image
 
     experiment, _ = open_run(options.run, options.config)
     if experiment.predictor is None:
@@ -55,7 +55,7 @@ def run(arguments: Sequence[str]) -> None:
             update(done, path.name)
             image = experiment.predictor(predict, path)
             target.parent.mkdir(parents=True, exist_ok=True)
-            write_nifti(target, image.array, image.affine)
+            write_image(target, image)
         update(len(targets))
     for target in targets.values():
         print(target)

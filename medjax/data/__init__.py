@@ -8,9 +8,9 @@ from medjax.core.lazy import on_first_use
 from medjax.core.registry import Registry
 
 from .sources import (
-    DicomSlices,
     FastMRISlices,
-    NiftiSlices,
+    ImageSlices,
+    RandomSource,
     ScanSlices,
     Source,
     Subset,
@@ -18,15 +18,14 @@ from .sources import (
     discover,
     subject,
 )
-from .splits import Splits, by_group, slabs
+from .splits import Splits, by_group, k_fold, leave_out, official, slabs
 
 DATASETS = Registry(
     "datasets",
     {
         "icbm152": "medjax.data.icbm152:slices",
         "icbm152_prepared": "medjax.data.tfds_builder:TfdsSource",
-        "nifti": "medjax.data.sources:NiftiSlices",
-        "dicom": "medjax.data.sources:DicomSlices",
+        "nifti": "medjax.data.sources:ImageSlices",
         "fastmri": "medjax.data.sources:FastMRISlices",
         "ismrmrd": "medjax.data.sources:ScanSlices",
         "bart": "medjax.data.sources:ScanSlices",
@@ -34,12 +33,12 @@ DATASETS = Registry(
 )
 
 _LAZY = {
-    "Image": "formats.nifti",
-    "read_nifti": "formats.nifti",
-    "to_ras": "formats.nifti",
-    "write_nifti": "formats.nifti",
-    "read_dicom": "formats.dicom_series",
-    "write_dicom": "formats.dicom_series",
+    "Header": "image",
+    "Image": "image",
+    "to_ras": "geometry",
+    "read_header": "formats",
+    "read_image": "formats",
+    "write_image": "formats",
     "KSpace": "formats.fastmri",
     "open_kspace": "formats.fastmri",
     "read_kspace": "formats.fastmri",
@@ -49,15 +48,16 @@ _LAZY = {
     "read_trajectory": "formats.ismrmrd",
     "read_cfl": "formats.bart",
     "write_cfl": "formats.bart",
+    "Mixture": "order",
     "evaluation": "pipeline",
     "training": "pipeline",
 }
 
 __all__ = [
     "DATASETS",
-    "DicomSlices",
     "FastMRISlices",
-    "NiftiSlices",
+    "ImageSlices",
+    "RandomSource",
     "ScanSlices",
     "Source",
     "Splits",
@@ -65,6 +65,9 @@ __all__ = [
     "VolumeSlices",
     "by_group",
     "discover",
+    "k_fold",
+    "leave_out",
+    "official",
     "slabs",
     "subject",
     *_LAZY,

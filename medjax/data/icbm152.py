@@ -16,8 +16,9 @@ import numpy as np
 
 from medjax.core.errors import InputError, MissingExtraError
 
-from .formats.nifti import Image, read_nifti
+from .formats import nifti
 from .host import box_average
+from .image import Image
 from .sources import VolumeSlices
 from .splits import Splits, slabs
 
@@ -56,8 +57,8 @@ def load(contrast: str = "t1") -> Image:
         InputError: for an unknown contrast.
         MissingExtraError: where nilearn is not installed.
     """
-    array, affine = read_nifti(path(contrast))
-    return Image(array.astype(np.float32) / np.float32(255), affine)
+    image = nifti.read(path(contrast))
+    return image.replace(array=image.array.astype(np.float32) / np.float32(255))
 
 
 def slices(*, shape: tuple[int, int] = (112, 96), spacing_mm: int = 2) -> VolumeSlices:

@@ -1,86 +1,52 @@
-"""Batches: which sample comes when, on which host, whoever reads it.
+"""Batches: the samples of `medjax.data.order`, read by threads or workers, part by host.
 
-Everything about a batch follows from (seed, number of the batch): the sample at
-each place, and the random numbers its transform draws. A worker, a host or a
-restart only decides who computes it. So the batches of any number of hosts, put
-one after the other, are the one-host batch bit for bit, with any number of
-workers; and an iterator's state is a number.
+The batches of any number of hosts, put one after the other, are the one-host batch bit
+for bit, with any number of workers; and where an iterator stands is one number, which
+means the same for any other number of hosts and workers.
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
+from collections.abc import Iterator
 
 import grain
 import numpy as np
 from absl import flags
-from grain.experimental import index_shuffle
 
 from medjax.core.errors import InputError, MedjaxError
-from medjax.core.random import generator
 
-from .sources import Source
-
-Sample = dict[str, np.ndarray]
-Transform = Callable[[Sample, np.random.Generator], Sample]
+from .order import InOrder, Mixed, Mixture, Shuffled, Transform
+from .sources import Sample, Source
 
 _READ = grain.ReadOptions(num_threads=2, prefetch_buffer_size=4)
+_ERRORS = "_errors"  # of a sample, on its way from a worker
+_TEXT = 1000  # bytes of them
 
 
-class Stream(grain.MapDataset):
+class _OfHost(grain.MapDataset):
     """One host's samples, in the order of its batches.
 
     Host h has the contiguous part h of every global batch of B samples: with
-    b = B / hosts, its sample i is at global place p = (i // b) * B + h * b + i % b.
-
-    Args:
-        source: any source.
-        batch_size: B, over all hosts.
-        host: which one this is.
-        hosts: how many there are.
-
-    Raises:
-        InputError: for an empty source, or hosts that do not divide the batch.
+    b = B / hosts, its sample i is at place p = start + (i // b) * B + h * b + i % b.
     """
 
-    def __init__(self, source: Source, *, batch_size: int, host: int, hosts: int):
+    def __init__(self, order: Shuffled | Mixed | InOrder, batches: Batches, start: int):
         super().__init__()
-        if len(source) == 0:
-            raise InputError("source", "at least one sample", "none")
-        if batch_size < 1 or hosts < 1 or batch_size % hosts:
-            expected = f"a positive multiple of the {hosts} hosts"
-            raise InputError("batch_size", expected, batch_size)
-        if not 0 <= host < hosts:
-            raise InputError("host", f"a number in 0 to {hosts - 1}", host)
-        self.source, self.batch_size, self.host, self.hosts = source, batch_size, host, hosts
-
-    @property
-    def local_batch_size(self) -> int:
-        return self.batch_size // self.hosts
-
-    def place(self, i: int) -> int:
-        """The global place of this host's sample i."""
-        batch, within = divmod(i, self.local_batch_size)
-        return batch * self.batch_size + self.host * self.local_batch_size + within
-
-    def batches(self) -> int:
-        """How many there are."""
-        raise NotImplementedError
-
-    def sample(self, place: int) -> Sample:
-        """The sample at a global place."""
-        raise NotImplementedError
+        self.order, self.start = order, start
+        self.size, self.host, self.hosts = batches.batch_size, batches.host, batches.hosts
 
     def __len__(self) -> int:
-        return self.batches() * self.local_batch_size
+        return -(-(len(self.order) - self.start) // self.size) * (self.size // self.hosts)
 
     def __getitem__(self, index):
         if isinstance(index, slice):
             return self.slice(index)
-        place = self.place(index)
+        own = self.size // self.hosts
+        batch, within = divmod(index, own)
+        place = self.start + batch * self.size + self.host * own + within
         try:
-            return _arrays(self.sample(place))
+            sample, errors = self.order[place]
+            return {**_arrays(sample), _ERRORS: _packed(errors)}
         except MedjaxError:
             raise
         except Exception as error:
@@ -89,91 +55,144 @@ class Stream(grain.MapDataset):
             raise RuntimeError(f"reading the sample at place {place}: {reason}") from error
 
 
-class Shuffled(Stream):
-    """Epoch after epoch without end, each in a random order of its own.
+class Batches:
+    """Batches to iterate over: dicts of arrays ``(batch_size // hosts, ...)``.
 
-    The order is a permutation that is computed place by place (grain's
-    ``index_shuffle``, a cipher on the index), so that nothing of the source's size
-    is stored. A batch may reach from one epoch into the next.
+    Args:
+        order: what is where.
+        batch_size: over all hosts.
+        workers: processes that read; 0 reads in threads of this one.
+        host: which one this is.
+        hosts: how many there are.
+
+    Raises:
+        InputError: for sizes that do not fit each other.
     """
 
-    def __init__(self, source: Source, *, seed: int, transform: Transform | None, **placement: int):
-        super().__init__(source, **placement)
-        if not 0 <= seed < 2**32:
-            raise InputError("seed", "a number in 0 to 2**32 - 1", seed)
-        self.seed, self.transform = seed, transform
+    def __init__(
+        self,
+        order: Shuffled | Mixed | InOrder,
+        *,
+        batch_size: int,
+        workers: int = 0,
+        host: int = 0,
+        hosts: int = 1,
+    ):
+        if batch_size < 1 or hosts < 1 or batch_size % hosts:
+            expected = f"a positive multiple of the {hosts} hosts"
+            raise InputError("batch_size", expected, batch_size)
+        if not 0 <= host < hosts:
+            raise InputError("host", f"a number in 0 to {hosts - 1}", host)
+        if workers < 0:
+            raise InputError("workers", "a number of at least 0", workers)
+        self.order, self.batch_size, self.workers = order, batch_size, workers
+        self.host, self.hosts = host, hosts
 
-    def batches(self) -> int:
-        return sys.maxsize // self.batch_size
+    def __iter__(self) -> BatchIterator:
+        return BatchIterator(self)
 
-    def sample(self, place: int) -> Sample:
-        size = len(self.source)
-        epoch, within = divmod(place, size)
-        key = int(np.random.SeedSequence((self.seed, epoch)).generate_state(1)[0])
-        index = index_shuffle(within, max_index=size - 1, seed=key, rounds=4)
-        sample = self.source[index]
-        if self.transform is not None:
-            sample = self.transform(sample, generator(self.seed, epoch, index))
-        return sample
+    def after(self, place: int) -> grain.IterDataset:
+        """Grain's dataset of the batches from a place on."""
+        # Batched before it is dealt out to workers: whole batches go round, in turn.
+        stream = _OfHost(self.order, self, place).batch(self.batch_size // self.hosts)
+        dataset = stream.to_iter_dataset(_READ)
+        if self.workers:
+            if not flags.FLAGS.is_parsed():
+                # Grain asks for one of its absl flags, which absl refuses until a main has
+                # parsed them.
+                flags.FLAGS.mark_as_parsed()
+            options = grain.MultiprocessingOptions(num_workers=self.workers)
+            dataset = dataset.mp_prefetch(options)
+        return dataset
 
 
-class InOrder(Stream):
-    """Every sample once, then the last one until the batch is full.
+class BatchIterator(Iterator[Sample]):
+    """An iterator that can say where it is, and go there.
 
-    The entry ``valid`` is False for what only fills.
+    Attributes:
+        skipped: errors of samples that were passed over, and how often each came.
     """
 
-    def batches(self) -> int:
-        return -(-len(self.source) // self.batch_size)
+    def __init__(self, batches: Batches):
+        self._batches, self._place = batches, 0
+        self._iterator: grain.DatasetIterator | None = None
+        self.skipped: dict[str, int] = {}
 
-    def sample(self, place: int) -> Sample:
-        last = len(self.source) - 1
-        return {**self.source[min(place, last)], "valid": np.asarray(place <= last)}
+    def __next__(self) -> Sample:
+        if self._iterator is None:
+            self._iterator = iter(self._batches.after(self._place))
+        batch = dict(next(self._iterator))
+        for row in batch.pop(_ERRORS):
+            for text in row.tobytes().rstrip(b"\0").decode(errors="replace").splitlines():
+                self.skipped[text] = self.skipped.get(text, 0) + 1
+        self._place += self._batches.batch_size
+        return batch
+
+    def get_state(self) -> dict[str, int]:
+        """Where it is: the place of the next batch's first sample, for all hosts."""
+        return {"place": self._place}
+
+    def set_state(self, state: dict[str, int]) -> None:
+        """Go to a place, whoever said it: any number of hosts and workers."""
+        self.close()
+        self._place = int(state["place"])
+
+    def close(self) -> None:
+        """End the workers."""
+        if self._iterator is not None:
+            self._iterator.close()
+            self._iterator = None
 
 
 def training(
-    source: Source,
+    source: Source | Mixture,
     *,
     batch_size: int,
     seed: int = 0,
     transform: Transform | None = None,
+    on_error: str = "raise",
     workers: int = 0,
     host: int = 0,
     hosts: int = 1,
-) -> grain.IterDataset:
+) -> Batches:
     """Batches without end, in a new order each epoch.
 
     Args:
-        source: any source; it is pickled where there are workers.
+        source: any source, or several in proportions; pickled where there are workers.
+            One with a method ``draw(index, rng)`` draws its samples (`RandomSource`).
         batch_size: over all hosts.
-        seed: of order and transform.
+        seed: of order, drawing and transform.
         transform: ``(sample, rng) -> sample`` on the host, in a worker. What is
             heavy belongs on the device.
+        on_error: "raise" what is wrong with a sample, or "skip" to the next one that
+            is whole; the iterator's ``skipped`` says which and how often.
         workers: processes that read; 0 reads in threads of this one.
         host: this one's number.
         hosts: how many read together.
-
-    Returns:
-        A dataset of dicts of arrays ``(batch_size // hosts, ...)``. Its iterators
-        have ``get_state`` and ``set_state``, and ``close``, which ends the workers.
 
     Raises:
         InputError: for an empty source, or sizes that do not fit each other. Errors
             of the source come from the iterator as they were raised.
     """
-    stream = Shuffled(
-        source, seed=seed, transform=transform, batch_size=batch_size, host=host, hosts=hosts
-    )
-    return _batches(stream, workers)
+    kind = Mixed if isinstance(source, Mixture) else Shuffled
+    order = kind(source, seed=seed, transform=transform, skip=_skips(on_error))
+    return Batches(order, batch_size=batch_size, workers=workers, host=host, hosts=hosts)
 
 
 def evaluation(
-    source: Source, *, batch_size: int, workers: int = 0, host: int = 0, hosts: int = 1
-) -> grain.IterDataset:
+    source: Source,
+    *,
+    batch_size: int,
+    on_error: str = "raise",
+    workers: int = 0,
+    host: int = 0,
+    hosts: int = 1,
+) -> Batches:
     """Every sample once, in order, in batches of one size.
 
     The last batch is filled up with the last sample; the entry ``valid``, bool
-    ``(batch,)``, is False there. All hosts get the same number of batches.
+    ``(batch,)``, is False there, and where a broken sample was skipped. All hosts get
+    the same number of batches.
 
     Args:
         source: as for `training`, and so are the rest.
@@ -181,21 +200,20 @@ def evaluation(
     Raises:
         InputError: as `training`.
     """
-    stream = InOrder(source, batch_size=batch_size, host=host, hosts=hosts)
-    return _batches(stream, workers)
+    order = InOrder(source, skip=_skips(on_error))
+    return Batches(order, batch_size=batch_size, workers=workers, host=host, hosts=hosts)
 
 
-def _batches(stream: Stream, workers: int) -> grain.IterDataset:
-    if workers < 0:
-        raise InputError("workers", "a number of at least 0", workers)
-    # Batched before it is dealt out to workers: whole batches go round, in turn.
-    dataset = stream.batch(stream.local_batch_size).to_iter_dataset(_READ)
-    if workers:
-        if not flags.FLAGS.is_parsed():
-            # Grain asks for one of its absl flags, which absl refuses until a main has parsed them.
-            flags.FLAGS.mark_as_parsed()
-        dataset = dataset.mp_prefetch(grain.MultiprocessingOptions(num_workers=workers))
-    return dataset
+def _skips(on_error: str) -> bool:
+    if on_error not in ("raise", "skip"):
+        raise InputError("on_error", "'raise' or 'skip'", repr(on_error))
+    return on_error == "skip"
+
+
+def _packed(errors: list[str]) -> np.ndarray:
+    """Lines of text as bytes, which form batches."""
+    text = "\n".join(errors).encode()[:_TEXT]
+    return np.frombuffer(text.ljust(_TEXT, b"\0"), np.uint8)
 
 
 def _arrays(sample: Sample) -> Sample:

@@ -15,13 +15,15 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from medjax.core.errors import InputError
 
 from .host import Recent, combine_coils, fit, ifft2c, percentile_scale
+
+Sample = dict[str, np.ndarray]
 
 AXES = ("sagittal", "coronal", "axial")
 """The planes by the RAS axis that they leave out: x, y, z."""
@@ -33,11 +35,25 @@ class Source(Protocol):
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, index: int) -> dict[str, np.ndarray]: ...
+    def __getitem__(self, index: int) -> Sample: ...
 
     @property
     def groups(self) -> tuple[str, ...]:
         """The subject of each sample: what a split must not cut through."""
+
+
+@runtime_checkable
+class RandomSource(Source, Protocol):
+    """A source whose samples have chance in them, such as random patches of a volume."""
+
+    def draw(self, index: int, rng: np.random.Generator) -> Sample:
+        """A sample that depends on the index and the generator alone."""
+        ...
+
+
+def drawn(source: Source, index: int, rng: np.random.Generator) -> Sample:
+    """A sample of a source, by chance where the source has any."""
+    return source.draw(index, rng) if isinstance(source, RandomSource) else source[index]
 
 
 class Subset:
@@ -61,8 +77,12 @@ class Subset:
     def __len__(self) -> int:
         return len(self.indices)
 
-    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+    def __getitem__(self, index: int) -> Sample:
         return self.source[self.indices[index]]
+
+    def draw(self, index: int, rng: np.random.Generator) -> Sample:
+        """As the source does, or the sample where it draws none."""
+        return drawn(self.source, self.indices[index], rng)
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -97,7 +117,7 @@ class VolumeSlices:
     def __len__(self) -> int:
         return self.volume.shape[self.axis]
 
-    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+    def __getitem__(self, index: int) -> Sample:
         _require_place(self, index)
         return _sample(self.volume.take(index, self.axis).T, self.shape, index)
 
@@ -128,7 +148,7 @@ class _FileSlices:
     def __len__(self) -> int:
         return int(self._ends[-1])
 
-    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+    def __getitem__(self, index: int) -> Sample:
         _require_place(self, index)
         file = int(np.searchsorted(self._ends, index, side="right"))
         within = index - int(self._ends[file]) + self.counts[file]
@@ -140,14 +160,15 @@ class _FileSlices:
         return tuple(s for path, count in pairs for s in (subject(path),) * count)
 
 
-class NiftiSlices(_FileSlices):
-    """Slices of NIfTI volumes, each volume scaled by its 99.9th percentile.
+class ImageSlices(_FileSlices):
+    """Slices of volumes in any format, each volume scaled by its 99.9th percentile.
 
     Reading one slice reads its volume, and the ``recent`` last volumes are kept in
     each process. Shuffled reading of many volumes is for a prepared store.
 
     Args:
-        paths: files; the subject is what `subject` says.
+        paths: files, or folders with a DICOM series, as `medjax.data.read_image` takes
+            them; the subject is what `subject` says.
         axis: the plane, one of `AXES`, after the axes have been put in RAS order.
         shape: ``(y, x)`` of the slices, cropped or padded about the centre.
         recent: volumes to keep.
@@ -170,40 +191,20 @@ class NiftiSlices(_FileSlices):
         super().__init__(paths, shape)
 
     def _count(self, path: Path) -> int:
-        from .formats.nifti import ras_shape
+        from .formats import read_header
+        from .geometry import oriented_shape
 
-        return ras_shape(path)[self.axis]
+        header = read_header(path)
+        if header.channels:
+            raise InputError(path, "an image without channels or times", f"shape {header.shape}")
+        return oriented_shape(header.shape, header.affine)[self.axis]
 
     @staticmethod
     def _volume(path: Path) -> np.ndarray:
-        from .formats.nifti import read_nifti
-
-        return _ras_volume(path, read_nifti(path))
+        return _ras_volume(path)
 
     def _read(self, path: Path, index: int) -> np.ndarray:
         return self._volumes(path).take(index, self.axis).T
-
-
-class DicomSlices(NiftiSlices):
-    """Slices of DICOM series, as `NiftiSlices`, by the extra ``dicom``.
-
-    Args:
-        paths: folders, each of one series.
-        axis: as there.
-        shape: as there.
-        recent: as there.
-    """
-
-    def _count(self, path: Path) -> int:
-        from .formats.dicom_series import dicom_shape
-
-        return dicom_shape(path)[self.axis]
-
-    @staticmethod
-    def _volume(path: Path) -> np.ndarray:
-        from .formats.dicom_series import read_dicom
-
-        return _ras_volume(path, read_dicom(path))
 
 
 class FastMRISlices(_FileSlices):
@@ -292,10 +293,11 @@ def discover(folder: str | Path, suffixes: Sequence[str]) -> list[Path]:
     return found
 
 
-def _ras_volume(path: Path, image: Any) -> np.ndarray:
-    from .formats.nifti import to_ras
+def _ras_volume(path: Path) -> np.ndarray:
+    from .formats import read_image
+    from .geometry import to_ras
 
-    volume = to_ras(image)[0].array.astype(np.float32, copy=False)
+    volume = to_ras(read_image(path))[0].array.astype(np.float32, copy=False)
     return volume / percentile_scale(path, volume)
 
 
@@ -337,7 +339,7 @@ def _require_place(source: Source, index: int) -> None:
         raise IndexError(f"sample {index} of {len(source)}")
 
 
-def _sample(plane: np.ndarray, shape: tuple[int, int], index: int) -> dict[str, np.ndarray]:
+def _sample(plane: np.ndarray, shape: tuple[int, int], index: int) -> Sample:
     image = np.ascontiguousarray(fit(plane, shape))
     return {"image": image, "index": np.asarray(index, np.int32)}
 

@@ -14,17 +14,16 @@ import numpy as np
 from medjax.augment import retrospective
 from medjax.core.errors import InputError
 from medjax.core.types import Batch
-from medjax.data.formats.dicom_series import read_dicom
-from medjax.data.formats.nifti import Image, read_nifti, to_ras
+from medjax.data.formats import read_image
 from medjax.data.formats.scan import SUFFIXES, read_scan
+from medjax.data.geometry import to_ras
+from medjax.data.image import Image
 from medjax.physics import Cartesian, Sampling, birdcage, calibrate, sampled_columns
 
 Predict = Callable[[Batch], Any]
 
 _FEWEST = 4  # columns from which sensitivities can be told at all
 _ENOUGH = 24  # beyond these, maps gain noise and no detail that coils have
-
-_NIFTI, _DICOM = (".nii", ".nii.gz"), (".dcm",)
 
 
 @dataclass(frozen=True)
@@ -33,8 +32,7 @@ class Reconstruct:
 
     A scan (fastMRI, ISMRMRD or BART) is taken as measured: columns that are zero
     everywhere (or that its mask leaves out) were not sampled, and coil
-    sensitivities are estimated from the centre of k-space. A NIfTI image or DICOM
-    series is undersampled first, slice by slice in the axial plane on its own grid, which
+    sensitivities are estimated from the centre of k-space. An image is undersampled first, slice by slice in the axial plane on its own grid, which
     shows what the network would make of such a scan.
 
     Attributes:
@@ -60,8 +58,8 @@ class Reconstruct:
         Args:
             predict: ``batch -> (batch, y, x)`` complex, with ``kspace`` and
                 ``operator`` in the batch.
-            path: of a scan as `medjax.data.read_scan` takes it, a ``.nii``, ``.nii.gz``
-                or ``.dcm`` file, or a folder of one DICOM series.
+            path: of a scan as `medjax.data.read_scan` takes it, or of an image as
+                `medjax.data.read_image` does.
 
         Returns:
             float32 magnitudes on the file's own grid.
@@ -72,12 +70,10 @@ class Reconstruct:
         name = path.name.lower()
         if name.endswith(SUFFIXES):
             return self._scan(predict, path)
-        if name.endswith(_NIFTI):
-            return self._image(predict, read_nifti(path))
-        if name.endswith(_DICOM) or path.is_dir():
-            return self._image(predict, read_dicom(path))
-        expected = f"a file in {', '.join(SUFFIXES + _NIFTI + _DICOM)}"
-        raise InputError(path, expected, f"'{path.suffix}'")
+        image = read_image(path)
+        if image.channels:
+            raise InputError(path, "an image without channels", f"shape {image.array.shape}")
+        return self._image(predict, image)
 
     def _scan(self, predict: Predict, path: Path) -> Image:
         scan = read_scan(path)

@@ -1,4 +1,4 @@
-"""Checkpoints: the state and the data iterator together, written in the background.
+"""Checkpoints: the state and the place in the data together, written in the background.
 
 The only file that imports Orbax. A checkpoint is a tree of arrays with JSON
 beside it; reading one runs no code. One that was being written when the process
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 import orbax.checkpoint.experimental.v1 as ocp
 
 from medjax.core.errors import InputError
@@ -56,9 +57,17 @@ class Checkpoints:
         return None if newest is None else newest.step
 
     def save(self, step: int, state: Any, iterator: Any, *, wait: bool = False) -> None:
-        """Start writing; return as soon as the arrays are copied, or wait for the disk."""
+        """Start writing; return as soon as the arrays are copied, or wait for the disk.
+
+        Args:
+            step: of the state.
+            state: arrays on the devices.
+            iterator: has ``get_state() -> {name: number}``, the same on all hosts.
+            wait: for the disk.
+        """
+        place = {name: np.asarray(value) for name, value in iterator.get_state().items()}
         response = self._checkpointer.save_checkpointables_async(
-            step, {"state": state, "data": iterator}, force=True
+            step, {"state": state, "data": place}, force=True
         )
         if wait and response is not None:
             response.result()
@@ -70,7 +79,7 @@ class Checkpoints:
             step: of a checkpoint that is there.
             shapes: the state's shapes with a sharding on every leaf; the arrays
                 land in that layout, whatever the one they were saved in.
-            iterator: of the same pipeline.
+            iterator: of the same data, for any number of hosts and workers.
 
         Raises:
             InputError: if the checkpoint is damaged or holds another model.
@@ -79,8 +88,13 @@ class Checkpoints:
         with _readable(path):
             saved = self._checkpointer.checkpointables_metadata(step).metadata["state"]
             _require_same(path, saved, shapes)
-            wanted = {"state": shapes} | ({} if iterator is None else {"data": iterator})
-            return self._checkpointer.load_checkpointables(step, wanted)["state"]
+            wanted = {"state": shapes}
+            if iterator is not None:
+                wanted["data"] = {k: np.asarray(v) for k, v in iterator.get_state().items()}
+            found = self._checkpointer.load_checkpointables(step, wanted)
+            if iterator is not None:
+                iterator.set_state({name: int(value) for name, value in found["data"].items()})
+            return found["state"]
 
 
 @contextlib.contextmanager

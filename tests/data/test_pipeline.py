@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from medjax.core.errors import InputError
-from medjax.data import Subset, VolumeSlices, evaluation, training
-from medjax.data.pipeline import Shuffled
+from medjax.data import Mixture, Subset, VolumeSlices, evaluation, training
+from medjax.data.order import Shuffled
 
 VOLUME = np.arange(2 * 3 * 7, dtype=np.float32).reshape(2, 3, 7)
 SOURCE = VolumeSlices(VOLUME, axis="axial", shape=(3, 2))
@@ -92,16 +92,20 @@ def test_workers_change_nothing_and_resuming_goes_on(expected, workers):
     iterator.close()
 
 
-def test_a_new_iterator_resumes_in_the_middle_of_an_epoch(expected):
-    iterator = iter(train())
+def test_any_hosts_and_workers_go_on_where_others_were(expected):
+    iterator = iter(train(host=1, hosts=2))
     for _ in range(3):
         next(iterator)
     state = iterator.get_state()
     iterator.close()
-    other = iter(train())
-    other.set_state(state)
-    assert_same(list(itertools.islice(other, 6)), expected[3:])
-    other.close()
+    for hosts, workers in ((1, 0), (1, 1), (4, 0)):
+        parts = []
+        for host in range(hosts):
+            other = iter(train(host=host, hosts=hosts, workers=workers))
+            other.set_state(state)
+            parts.append(list(itertools.islice(other, 6)))
+            other.close()
+        assert_same(joined(parts), expected[3:])
 
 
 @pytest.mark.parametrize("hosts", [2, 4])
@@ -152,6 +156,77 @@ def failing_unpicklably(sample, rng):
     return failing(sample, rng, Unpicklable())
 
 
+class Broken:
+    """A source with one sample that cannot be read."""
+
+    groups = ("volume",) * 7
+
+    def __len__(self):
+        return 7
+
+    def __getitem__(self, index):
+        if index == 2:
+            raise InputError("sub-3.nii", "a whole file", "a truncated one")
+        return SOURCE[index]
+
+
+@pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.slow)])
+def test_broken_samples_are_skipped_where_allowed_and_listed(workers):
+    source = Broken()
+    with pytest.raises(InputError, match=r"sub-3.nii"):
+        first(training(source, batch_size=7), 1)
+    iterator = iter(training(source, batch_size=7, on_error="skip", workers=workers))
+    batches = [next(iterator) for _ in range(2)]
+    iterator.close()
+    counts = np.stack([np.bincount(b["index"], minlength=7) for b in batches])
+    np.testing.assert_array_equal(counts, 2 * [[1, 1, 0, 2, 1, 1, 1]])  # 3 for the broken 2
+    assert iterator.skipped == {"sub-3.nii: expected a whole file, got a truncated one": 2}
+    iterator = iter(evaluation(source, batch_size=4, on_error="skip", workers=workers))
+    batches = list(iterator)
+    assert np.concatenate([b["valid"] for b in batches]).tolist() == [
+        i not in (2, 7) for i in range(8)
+    ]
+    assert sum(iterator.skipped.values()) == 1
+    with pytest.raises(InputError, match="1 broken ones in a row; the first: sub-3.nii"):
+        next(iter(training(Subset(source, [2]), batch_size=1, on_error="skip")))
+    with pytest.raises(InputError, match="'raise' or 'skip'"):
+        training(source, batch_size=1, on_error="pass")
+
+
+class Drawing(Subset):
+    """A source with chance in it."""
+
+    def draw(self, index, rng):
+        return {**self[index], "image": rng.normal(size=2)}
+
+
+def test_a_source_draws_anew_in_each_epoch_and_a_subset_as_its_source():
+    source = Drawing(SOURCE, range(7))
+    batches = first(training(source, batch_size=7, seed=3), 2)
+    assert len(np.unique(np.concatenate([b["image"][:, 0] for b in batches]))) == 14
+    for subset in (Drawing(SOURCE, range(7)), Subset(source, range(7))):
+        assert_same(first(training(subset, batch_size=7, seed=3), 2), batches)
+
+
+def test_a_mixture_has_its_proportions_and_whole_epochs_of_each_part():
+    small = Subset(SOURCE, [0, 1, 2])
+    mixture = Mixture([small, SOURCE], [3, 1])
+    assert isinstance(mixture.counts, np.ndarray)
+    batches = first(training(mixture, batch_size=40, seed=1), 50)
+    part = np.concatenate([b["part"] for b in batches])
+    index = np.concatenate([b["index"] for b in batches])
+    np.testing.assert_array_equal(np.bincount(part[:1000]), [750, 250])
+    np.testing.assert_array_equal(np.bincount(part), [1500, 500])
+    np.testing.assert_array_equal(np.bincount(index[part == 0]), [500] * 3)
+    own = index[part == 1][: 7 * 71].reshape(71, 7) - 3
+    np.testing.assert_array_equal(np.sort(own), np.tile(np.arange(7), (71, 1)))
+    halves = [first(training(mixture, batch_size=40, seed=1, host=h, hosts=2), 5) for h in (0, 1)]
+    assert_same(joined(halves), batches[:5])
+    for weights in ([1], [1, 0], [1, np.inf], [1, 1e-6]):
+        with pytest.raises(InputError, match="weights"):
+            Mixture([small, SOURCE], weights)
+
+
 def test_only_numbers_make_a_batch():
     def named(sample, rng):
         return {**sample, "name": "anna"}
@@ -178,10 +253,10 @@ def test_sizes_that_do_not_fit_are_refused(kwargs, match):
 
 
 def test_places_far_away_cost_nothing():
-    stream = Shuffled(SOURCE, seed=0, transform=None, batch_size=4, host=0, hosts=1)
-    assert 0 <= stream[10**12]["index"] < 7
-    one = Shuffled(Subset(SOURCE, [3]), seed=0, transform=None, batch_size=4, host=0, hosts=1)
-    assert one[9]["index"] == 3
+    order = Shuffled(SOURCE, seed=0, transform=None, skip=False)
+    assert 0 <= order[10**12][0]["index"] < 7
+    one = Shuffled(Subset(SOURCE, [3]), seed=0, transform=None, skip=False)
+    assert one[9][0]["index"] == 3
 
 
 def test_nothing_that_a_worker_imports_of_medjax_imports_jax(tmp_path):
@@ -193,8 +268,8 @@ def test_nothing_that_a_worker_imports_of_medjax_imports_jax(tmp_path):
         import medjax.data as data
         assert not {"grain", "nibabel", "h5py", "tensorflow_datasets"} & set(sys.modules)
         path = sys.argv[1] + "/a.nii"
-        data.write_nifti(path, np.ones((3, 4, 5), np.float32), np.eye(4))
-        source = pickle.loads(pickle.dumps(data.NiftiSlices([path], shape=(4, 3))))
+        data.write_image(path, data.Image(np.ones((3, 4, 5), np.float32), np.eye(4)))
+        source = pickle.loads(pickle.dumps(data.ImageSlices([path], shape=(4, 3))))
         batch = next(iter(data.training(source, batch_size=2)))
         assert batch["image"].shape == (2, 4, 3)
         assert [name for name in data.__all__ if not hasattr(data, name)] == []

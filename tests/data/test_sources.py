@@ -8,7 +8,8 @@ from medjax.core.errors import InputError
 from medjax.data import (
     DATASETS,
     FastMRISlices,
-    NiftiSlices,
+    Image,
+    ImageSlices,
     ScanSlices,
     Source,
     Subset,
@@ -16,8 +17,8 @@ from medjax.data import (
     discover,
     subject,
     write_cfl,
+    write_image,
     write_kspace,
-    write_nifti,
 )
 from medjax.physics.fft import fftc
 
@@ -27,10 +28,10 @@ VOLUME = np.arange(1, 61, dtype=np.float32).reshape(3, 4, 5)
 @pytest.fixture
 def paths(tmp_path):
     """Two subjects; the second is stored with x flipped and y, z exchanged."""
-    write_nifti(tmp_path / "sub-A1_T1w.nii", VOLUME, np.eye(4))
+    write_image(tmp_path / "sub-A1_T1w.nii", Image(VOLUME, np.eye(4)))
     affine = np.array([[-1.0, 0, 0, 2], [0, 0, 1.0, 0], [0, 1.0, 0, 0], [0, 0, 0, 1]])
     other = 10 * VOLUME[::-1].swapaxes(1, 2)
-    write_nifti(tmp_path / "scan.nii.gz", other, affine)
+    write_image(tmp_path / "scan.nii.gz", Image(other, affine))
     return [tmp_path / "sub-A1_T1w.nii", tmp_path / "scan.nii.gz"]
 
 
@@ -44,7 +45,7 @@ def paths(tmp_path):
 )
 def test_slices_are_the_transposed_planes_of_the_ras_volume(paths, axis, count, shape, pick):
     memory = VolumeSlices(VOLUME, axis=axis, shape=shape)
-    files = NiftiSlices(paths, axis=axis, shape=shape)
+    files = ImageSlices(paths, axis=axis, shape=shape)
     assert isinstance(files, Source)
     assert (len(memory), len(files)) == (count, 2 * count)
     assert files.groups == ("sub-A1",) * count + ("scan",) * count
@@ -70,7 +71,7 @@ def test_slices_are_cropped_and_padded_about_the_centre():
 
 
 def test_a_source_survives_pickling_without_its_volumes(paths):
-    source = NiftiSlices(paths, shape=(4, 3))
+    source = ImageSlices(paths, shape=(4, 3))
     expected = source[7]["image"]
     copy = pickle.loads(pickle.dumps(source))
     assert not copy._volumes._kept
@@ -78,7 +79,7 @@ def test_a_source_survives_pickling_without_its_volumes(paths):
 
 
 def test_a_subset_keeps_places_and_groups(paths):
-    source = NiftiSlices(paths, shape=(4, 3))
+    source = ImageSlices(paths, shape=(4, 3))
     part = Subset(source, [8, 2])
     assert [int(part[i]["index"]) for i in range(len(part))] == [8, 2]
     assert part.groups == ("scan", "sub-A1")
@@ -97,12 +98,12 @@ def test_faults_of_sources_name_the_file_or_parameter(tmp_path, paths):
     with pytest.raises(InputError, match="without empty axes"):
         VolumeSlices(VOLUME[0], axis="axial", shape=(4, 3))
     with pytest.raises(InputError, match="at least one file"):
-        NiftiSlices([], shape=(4, 3))
+        ImageSlices([], shape=(4, 3))
     with pytest.raises(InputError, match="nothing at this path"):
-        NiftiSlices([*paths, tmp_path / "none.nii"], shape=(4, 3))
-    write_nifti(tmp_path / "zero.nii", np.zeros((3, 4, 5), np.uint8), np.eye(4))
+        ImageSlices([*paths, tmp_path / "none.nii"], shape=(4, 3))
+    write_image(tmp_path / "zero.nii", Image(np.zeros((3, 4, 5), np.uint8), np.eye(4)))
     with pytest.raises(InputError, match=r"zero\.nii.*zero everywhere"):
-        NiftiSlices([tmp_path / "zero.nii"], shape=(4, 3))[0]
+        ImageSlices([tmp_path / "zero.nii"], shape=(4, 3))[0]
 
 
 def test_fastmri_images(tmp_path):

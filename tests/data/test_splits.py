@@ -2,7 +2,16 @@ import numpy as np
 import pytest
 
 from medjax.core.errors import InputError
-from medjax.data import Splits, Subset, VolumeSlices, by_group, slabs
+from medjax.data import (
+    Splits,
+    Subset,
+    VolumeSlices,
+    by_group,
+    k_fold,
+    leave_out,
+    official,
+    slabs,
+)
 
 
 class People:
@@ -95,3 +104,61 @@ def test_a_gap_is_checked_by_the_constructor():
         Splits(*parts)
     with pytest.raises(InputError, match="subsets of one source"):
         Splits(volume(10), *parts[1:], gap=1)
+
+
+def test_strata_have_their_share_on_every_side_and_sites_stay_whole():
+    source = People(f"s{i // 2}" for i in range(80))  # 40 subjects of two samples each
+    ill = [i // 2 % 4 == 0 for i in range(80)]  # a quarter of them
+    for seed in range(3):
+        parts = by_group(source, (0.6, 0.2, 0.2), seed, strata=ill)
+        assert [np.mean([ill[i] for i in p.indices]) for p in parts] == [0.25] * 3
+    sites = [i // 8 for i in range(80)]  # ten, of four subjects
+    parts = by_group(source, (0.6, 0.2, 0.2), together=sites)
+    there = [{sites[i] for i in p.indices} for p in parts]
+    assert [len(t) for t in there] == [6, 2, 2]
+    assert len(set.union(*there)) == 10
+    # A subject at two sites ties them to each other.
+    tied = by_group(People("aabbccdd"), (0.5, 0.25, 0.25), together=[0, 1, 1, 1, 2, 2, 3, 3])
+    assert {"a", "b"} in [set(p.groups) for p in tied]
+    with pytest.raises(InputError, match="strata: expected one for each of 80"):
+        by_group(source, strata=[0])
+
+
+def test_folds_test_every_subject_once():
+    source = People(f"s{i % 20}" for i in range(60))
+    ill = [i % 20 < 8 for i in range(60)]
+    tested = []
+    for fold in range(4):
+        splits = k_fold(source, folds=4, fold=fold, strata=ill)
+        tested += sorted(set(splits.test.groups))
+        assert sum(ill[i] for i in splits.test.indices) == 6
+        assert len(set(splits.validation.groups)) == 2
+    assert sorted(tested) == sorted(f"s{i}" for i in range(20))
+    with pytest.raises(InputError, match="0 to folds - 1"):
+        k_fold(source, folds=4, fold=4)
+    with pytest.raises(InputError, match="at least 4 subjects for 4 folds, got 3"):
+        k_fold(People("abc"), folds=4, fold=0)
+
+
+def test_a_site_is_left_out_whole_and_official_sides_are_kept():
+    source = People(f"s{i // 2}" for i in range(20))
+    sites = ["north" if i < 6 else "south" for i in range(20)]
+    splits = leave_out(source, sites, "north")
+    assert splits.test.indices == tuple(range(6))
+    assert len(splits.train) + len(splits.validation) == 14
+    with pytest.raises(InputError, match=r"one of \['north', 'south'\], got 'west'"):
+        leave_out(source, sites, "west")
+    with pytest.raises(InputError, match="1 at several sites"):
+        leave_out(source, [*["north"] * 5, *["south"] * 15], "north")
+    sides = ["train"] * 10 + ["validation"] * 4 + ["test"] * 4 + [""] * 2
+    assert [len(p) for p in official(source, sides)] == [10, 4, 4]
+    with pytest.raises(InputError, match="two sides"):
+        official(source, ["train"] * 11 + ["validation"] * 4 + ["test"] * 5)
+
+
+def test_a_record_tells_sides_and_no_names():
+    record = by_group(People("abcabc")).record()
+    assert [record[side]["samples"] for side in ("train", "validation", "test")] == [2, 2, 2]
+    digests = [d for side in record.values() for d in side["subjects"]]
+    assert len(set(digests)) == 3
+    assert all(len(d) == 16 for d in digests)

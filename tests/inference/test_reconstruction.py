@@ -27,7 +27,7 @@ def zero_filled(batch):
 def test_an_image_keeps_its_grid_affine_and_intensities(tmp_path, shape):
     path = tmp_path / "image.nii.gz"
     array = np.random.default_rng(0).integers(0, 900, shape).astype(np.int16)
-    data.write_nifti(path, array, OBLIQUE)
+    data.write_image(path, data.Image(array, OBLIQUE))
     image = Reconstruct(full, batch_size=2)(zero_filled, path)
     np.testing.assert_allclose(image.affine, OBLIQUE, atol=1e-5)
     np.testing.assert_allclose(image.array, array, atol=0.01)
@@ -37,7 +37,7 @@ def test_an_image_keeps_its_grid_affine_and_intensities(tmp_path, shape):
 def test_an_image_is_undersampled_alike_whatever_the_batch(tmp_path):
     path = tmp_path / "image.nii"
     array = np.random.default_rng(0).random((10, 12, 5), dtype=np.float32)
-    data.write_nifti(path, array, np.eye(4))
+    data.write_image(path, data.Image(array, np.eye(4)))
     two, five = (Reconstruct(half, noise=0.01, batch_size=n)(zero_filled, path) for n in (2, 5))
     np.testing.assert_allclose(two.array, five.array, atol=1e-5)
     assert np.abs(two.array - array).max() > 0.05
@@ -64,7 +64,7 @@ def test_scans_and_series_of_other_formats(tmp_path):
     data.write_kspace(tmp_path / "a.h5", kspace)
     data.write_cfl(tmp_path / "a.cfl", kspace.transpose(1, 2, 0).reshape(8, 6, *(1,) * 11, 2))
     array = np.random.default_rng(0).integers(0, 900, (7, 6, 3)).astype(np.int16)
-    data.write_nifti(tmp_path / "b.nii", array, np.diag([1, 2, 3, 1.0]))
+    data.write_image(tmp_path / "b.nii", data.Image(array, np.diag([1, 2, 3, 1.0])))
     data.write_dicom(tmp_path / "b", array, np.diag([1, 2, 3, 1.0]))
     for one, other in (("a.h5", "a.cfl"), ("b.nii", "b")):
         a, b = (Reconstruct(full)(zero_filled, tmp_path / name) for name in (one, other))
@@ -74,8 +74,9 @@ def test_scans_and_series_of_other_formats(tmp_path):
 
 
 def test_what_cannot_be_used_is_named(tmp_path):
+    (tmp_path / "scan.xyz").write_text("text")
     reconstruct = Reconstruct(half)
-    with pytest.raises(InputError, match=r"scan.png: expected a file in .h5, .* got '.png'"):
+    with pytest.raises(InputError, match=r):
         reconstruct(zero_filled, tmp_path / "scan.png")
     empty = tmp_path / "empty.h5"
     data.write_kspace(empty, np.zeros((1, 8, 8), np.complex64))
@@ -87,6 +88,6 @@ def test_what_cannot_be_used_is_named(tmp_path):
     with pytest.raises(InputError, match=r"few.h5: expected at least 4 sampled columns .*, got 1"):
         reconstruct(zero_filled, few)
     image = tmp_path / "image.nii"
-    data.write_nifti(image, np.ones((8, 8, 2), np.float32), np.eye(4))
+    data.write_image(image, data.Image(np.ones((8, 8, 2), np.float32), np.eye(4)))
     with pytest.raises(InputError, match="finite intensities"):
         reconstruct(lambda batch: zero_filled(batch) * np.nan, image)
