@@ -46,6 +46,7 @@ def experiment(
     accumulate: int = 1,
     placement: Literal["replicated", "data_parallel", "fully_sharded"] = "data_parallel",
     workers: int = 0,
+    on_error: Literal["raise", "skip"] = "raise",
     checkpoint_every: int = 100,
     seed: int = 0,
 ) -> training.Experiment:
@@ -69,6 +70,7 @@ def experiment(
         accumulate: micro-batches a step, to save memory.
         placement: of parameters and batch over the devices.
         workers: loader processes.
+        on_error: stop at a file that cannot be read, or skip and list it.
         checkpoint_every: steps between checkpoints.
         seed: of everything random.
     """
@@ -132,6 +134,7 @@ def experiment(
             batch_size=batch_size,
             seed=seed,
             workers=workers,
+            on_error=on_error,
             host=host,
             hosts=hosts,
         ),
@@ -167,6 +170,7 @@ def experiment(
         },
         caveats=_caveats(data_source),
         splits=_described(data_source),
+        assignment=lambda: splits().record(),
     )
 
 

@@ -102,6 +102,9 @@ class Experiment:
         labels: how methods are called in figures and tables, by name.
         caveats: what the result does not show, for the top of the report.
         splits: how the data was divided, in words, by part.
+        assignment: ``() -> {side: {"samples": n, "subjects": [digest]}}``, such as
+            `medjax.data.Splits.record`: kept with the run, which goes on only with the
+            same. Not called before the run begins.
     """
 
     title: str
@@ -119,6 +122,7 @@ class Experiment:
     labels: Mapping[str, str] = field(default_factory=dict)
     caveats: tuple[str, ...] = ()
     splits: Mapping[str, str] = field(default_factory=dict)
+    assignment: Callable[[], Mapping[str, Any]] | None = None
 
     def __post_init__(self):
         for name in ("steps", "log_every", "evaluate_every", "checkpoint_every"):

@@ -21,10 +21,10 @@ from medjax.core.trees import named_leaves
 from .checkpoint import Checkpoints
 from .evaluate import Judge
 from .experiment import Experiment
-from .records import Scalars
+from .records import Scalars, as_json, read_json, write_json
 from .setup import place
 
-CHECKPOINTS = "checkpoints"
+CHECKPOINTS, SPLITS, SKIPPED = "checkpoints", "splits.json", "skipped.json"
 
 
 class Stopped(MedjaxError):
@@ -48,7 +48,8 @@ def fit(experiment: Experiment, directory: Path, *, shown: bool = True) -> Any:
 
     Args:
         experiment: what to run.
-        directory: of the run; holds checkpoints, scalars and events.
+        directory: of the run; holds checkpoints, scalars and events, who is on which
+            side of the split, and the samples that were skipped, if any.
         shown: draw a progress bar (on the first host).
 
     Returns:
@@ -66,6 +67,8 @@ def fit(experiment: Experiment, directory: Path, *, shown: bool = True) -> Any:
     init_key, step_key = jax.random.split(jax.random.key(experiment.seed))
 
     directory.mkdir(parents=True, exist_ok=True)
+    if first:
+        _require_same_split(experiment, directory)
     with (
         Checkpoints(directory / CHECKPOINTS, clean=True) as checkpoints,
         _stop_signals() as stopping,
@@ -111,6 +114,8 @@ def fit(experiment: Experiment, directory: Path, *, shown: bool = True) -> Any:
                 if save:
                     # Before the next batch is drawn: the iterator is at this step.
                     checkpoints.save(step, state, data, wait=leaving)
+                    if first and getattr(data, "skipped", None):
+                        write_json(directory / SKIPPED, data.skipped)
                 if stop:
                     raise Stopped(
                         f"{directory}: stopped at step {step}, saved; run again to go on", stop
@@ -119,6 +124,16 @@ def fit(experiment: Experiment, directory: Path, *, shown: bool = True) -> Any:
                     batch = placed.put(next(data))  # while the devices compute
                 update(step, text)
     return state
+
+
+def _require_same_split(experiment: Experiment, directory: Path) -> None:
+    """Keep who is on which side; a run that went on with another split would have leaked."""
+    if experiment.assignment is None:
+        return
+    path, sides = directory / SPLITS, as_json(experiment.assignment())
+    if path.exists() and (directory / CHECKPOINTS).exists() and read_json(path) != sides:
+        raise InputError(path, "the split that the run began with", "another: the data changed")
+    write_json(path, sides)
 
 
 def _require_as_promised(batch: Any, example: Any) -> None:

@@ -131,3 +131,21 @@ def test_records_are_json_lines(whole):
     assert all("step" in json.loads(line) for line in lines)
     assert "validation/mse" in json.loads(lines[-1])
     assert list((directory / "tensorboard").glob("events.*"))
+
+
+def test_the_split_and_what_was_skipped_are_kept_with_the_run(tmp_path):
+    sides = {"train": {"samples": 3, "subjects": ["a"]}}
+    experiment = dataclasses.replace(tiny.experiment(), assignment=lambda: sides, steps=2)
+
+    def listed(host, hosts):
+        iterator = iter(tiny.experiment().train(host=host, hosts=hosts))
+        iterator.skipped = {"a.nii: expected a whole file, got a truncated one": 2}
+        return iterator
+
+    training.fit(dataclasses.replace(experiment, train=listed), tmp_path, shown=False)
+    assert json.loads((tmp_path / "splits.json").read_text()) == sides
+    assert list(json.loads((tmp_path / "skipped.json").read_text()).values()) == [2]
+    other = dataclasses.replace(experiment, steps=4, assignment=lambda: {"train": {}})
+    with pytest.raises(InputError, match=r"splits.json: expected the split that the run began"):
+        training.fit(other, tmp_path, shown=False)
+    assert json.loads((tmp_path / "splits.json").read_text()) == sides
