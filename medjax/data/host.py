@@ -62,6 +62,13 @@ def percentile_scale(what: object, array: np.ndarray) -> np.float32:
     return np.float32(np.percentile(magnitudes, 99.9))
 
 
+def require_finite(what: object, array: np.ndarray) -> None:
+    """Raise `InputError`, naming ``what``, for NaN or infinite values, with their number."""
+    bad = array.size - int(np.isfinite(array).sum())
+    if bad:
+        raise InputError(what, "finite values", f"{bad} that are NaN or infinite")
+
+
 def ifft2c(kspace: np.ndarray) -> np.ndarray:
     """Centred orthonormal inverse Fourier transform of the last two axes.
 

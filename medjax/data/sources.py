@@ -21,7 +21,7 @@ import numpy as np
 
 from medjax.core.errors import InputError
 
-from .host import Recent, combine_coils, fit, ifft2c, percentile_scale
+from .host import Recent, combine_coils, fit, ifft2c, percentile_scale, require_finite
 
 Sample = dict[str, np.ndarray]
 
@@ -266,6 +266,7 @@ class ScanSlices(_FileSlices):
 
     def _read(self, path: Path, index: int) -> np.ndarray:
         kspace, scale = self._scans(path)
+        require_finite(path, kspace[index])  # BART's are mapped, and seen here first
         return _combined(kspace[index]) / scale
 
 

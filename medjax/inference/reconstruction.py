@@ -17,6 +17,7 @@ from medjax.core.types import Batch
 from medjax.data.formats import read_image
 from medjax.data.formats.scan import SUFFIXES, read_scan
 from medjax.data.geometry import to_ras
+from medjax.data.host import require_finite
 from medjax.data.image import Image
 from medjax.physics import Cartesian, Sampling, birdcage, calibrate, sampled_columns
 
@@ -32,8 +33,8 @@ class Reconstruct:
 
     A scan (fastMRI, ISMRMRD or BART) is taken as measured: columns that are zero
     everywhere (or that its mask leaves out) were not sampled, and coil
-    sensitivities are estimated from the centre of k-space. An image is undersampled first, slice by slice in the axial plane on its own grid, which
-    shows what the network would make of such a scan.
+    sensitivities are estimated from the centre of k-space. An image is undersampled
+    first, slice by slice in the axial plane on its own grid, which shows what the network would make of such a scan.
 
     Attributes:
         mask: ``(key, columns) -> (columns,)`` for images.
@@ -77,6 +78,7 @@ class Reconstruct:
 
     def _scan(self, predict: Predict, path: Path) -> Image:
         scan = read_scan(path)
+        require_finite(path, scan.kspace)
         sampled = scan.mask if scan.mask is not None else sampled_columns(scan.kspace)
         sampled = np.asarray(sampled)
         if not sampled.any():

@@ -34,7 +34,7 @@ def read_scan(path: str | Path) -> KSpace:
     if path.suffix in (".cfl", ".hdr"):
         return bart.read_cfl_slices(path)
     path = existing(path)
-    with hdf5.opened(path) as file:
+    with hdf5.opened(path) as file, hdf5.intact(path):
         raw = "dataset" in file and "kspace" not in file
     return _sorted_slices(path) if raw else fastmri.read_kspace(path)
 
