@@ -34,7 +34,8 @@ class Reconstruct:
     A scan (fastMRI, ISMRMRD or BART) is taken as measured: columns that are zero
     everywhere (or that its mask leaves out) were not sampled, and coil
     sensitivities are estimated from the centre of k-space. An image is undersampled
-    first, slice by slice in the axial plane on its own grid, which shows what the network would make of such a scan.
+    first, slice by slice in the axial plane on its own grid, which shows what the
+    network would make of such a scan.
 
     Attributes:
         mask: ``(key, columns) -> (columns,)`` for images.
