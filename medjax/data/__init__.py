@@ -24,7 +24,7 @@ DATASETS = Registry(
     "datasets",
     {
         "icbm152": "medjax.data.icbm152:slices",
-        "icbm152_prepared": "medjax.data.tfds_builder:TfdsSource",
+        "prepared": "medjax.data.tfds_builder:TfdsSource",
         "nifti": "medjax.data.sources:ImageSlices",
         "fastmri": "medjax.data.sources:FastMRISlices",
         "ismrmrd": "medjax.data.sources:ScanSlices",
@@ -33,6 +33,9 @@ DATASETS = Registry(
 )
 
 _LAZY = {
+    "Case": "case",
+    "SourceBuilder": "tfds_builder",
+    "TfdsSource": "tfds_builder",
     "Header": "image",
     "Image": "image",
     "to_ras": "geometry",
