@@ -22,14 +22,16 @@ _KINDS = {
     "losses": "medjax.losses:LOSSES",
     "metrics": "medjax.metrics:METRICS",
     "learners": "medjax.learners:LEARNERS",
-    "datasets": "medjax.data:DATASETS",
+    "sources": "medjax.data:SOURCES",
+    "formats": "medjax.data.formats:FORMATS",
 }
 
 
 @dataclass(kw_only=True)
 class Options:
     kind: Positional[str] = "all"
-    """models, operators, reconstructions, artefacts, losses, metrics, learners, datasets, all."""
+    """models, operators, reconstructions, artefacts, losses, metrics, learners, sources, formats,
+    datasets (public ones), or all but these."""
     name: Positional[str] = ""
     """Of a public data set: its terms, its layout, where to apply."""
 
@@ -37,8 +39,8 @@ class Options:
 def run(arguments: Sequence[str]) -> None:
     """Run the command."""
     options = parse(Options, arguments, command="list", about="What medjax holds, by name.")
-    if options.kind not in (*_KINDS, "all"):
-        raise InputError("KIND", f"one of {', '.join(_KINDS)}", options.kind)
+    if options.kind not in (*_KINDS, "datasets", "all"):
+        raise InputError("KIND", f"one of {', '.join(_KINDS)}, datasets", options.kind)
     if options.name and options.kind != "datasets":
         raise InputError("NAME", "a name after 'datasets' only", options.name)
     from rich.console import Console
@@ -71,16 +73,13 @@ def _print_cards(console: Console) -> None:
 
     from medjax.data.benchmarks import CARDS
 
-    title = "public data sets ('medjax list datasets NAME': terms and layout)"
-    table = Table(title=title, title_justify="left", box=None, padding=(0, 1))
-    table.add_column("name", no_wrap=True)
-    for heading in ("modality", "task", "subjects", "size", "licence"):
-        table.add_column(heading)
-    table.add_column("where to apply", overflow="fold")
+    title = "public data sets; 'medjax list datasets NAME' tells the terms and the layout"
+    table = Table(title=title, title_justify="left", show_header=False, box=None, padding=(0, 2))
+    table.add_column(no_wrap=True)
     for card in CARDS.values():
-        page = card.page.split()[0].removeprefix("https://")
-        facts = (card.modality, card.task, card.subjects, card.size, card.licence, page)
-        table.add_row(Text(card.name, "bold"), *map(Text, facts))
+        what = f"{card.modality}, {card.task}: {card.subjects}; {card.size}"
+        terms = f"{card.licence}; {card.page.split()[0]}"
+        table.add_row(Text(card.name, "bold"), Text(f"{what}\n{terms}", overflow="fold"))
     console.print(table)
 
 

@@ -20,8 +20,8 @@ from .sources import (
 )
 from .splits import Splits, by_group, k_fold, leave_out, official, slabs
 
-DATASETS = Registry(
-    "datasets",
+SOURCES = Registry(
+    "sources",
     {
         "icbm152": "medjax.data.icbm152:slices",
         "prepared": "medjax.data.tfds_builder:TfdsSource",
@@ -57,7 +57,7 @@ _LAZY = {
 }
 
 __all__ = [
-    "DATASETS",
+    "SOURCES",
     "FastMRISlices",
     "ImageSlices",
     "RandomSource",

@@ -6,7 +6,7 @@ import pytest
 
 from medjax.core.errors import InputError
 from medjax.data import (
-    DATASETS,
+    SOURCES,
     FastMRISlices,
     Image,
     ImageSlices,
@@ -186,5 +186,5 @@ def test_discover(tmp_path):
 
 
 def test_every_registered_data_set_exists():
-    for name in DATASETS:
-        assert DATASETS.summary(name)
+    for name in SOURCES:
+        assert SOURCES.summary(name)
