@@ -26,6 +26,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+import PIL.Image
 
 KINDS = {
     "nifti": "a.nii",
@@ -224,8 +225,17 @@ def write(kind: str, folder: Path) -> None:
     volume = rng.integers(-50, 900, (12, 10, 8)).astype(np.int16)
     flat = rng.integers(0, 255, (24, 20, 3)).astype(np.uint8)
     colours = ("red", "green", "blue")
-    if kind in ("png", "jpeg"):
+    if kind == "png":
         data.write_image(path, data.Image(flat, np.eye(4), colours))
+    elif kind == "jpeg":
+        PIL.Image.fromarray(flat).save(path)
+    elif kind == "metaimage.raw":
+        volume.T.tofile(folder / "a.raw")
+        size = " ".join(map(str, volume.shape))
+        path.write_text(
+            f"ObjectType = Image\nNDims = 3\nDimSize = {size}\nElementSpacing = 1 1 2\n"
+            "ElementType = MET_SHORT\nElementByteOrderMSB = False\nElementDataFile = a.raw\n"
+        )
     elif kind == "dicom":
         upright = np.diag([1.5, 1.5, 2.0, 1.0])
         data.write_image(path, data.Image(volume, upright, modality="MR"))
@@ -258,7 +268,13 @@ def write(kind: str, folder: Path) -> None:
 
 def write_store(path: Path, volume: np.ndarray, affine: np.ndarray) -> None:
     """A prepared store of one case."""
-    raise NotImplementedError
+    from medjax import data
+    from medjax.data.store import Writer
+
+    writer = Writer(path)
+    label = data.Image((volume > 400).astype(np.uint8), affine)
+    writer.write("a", {"image": data.Image(volume, affine), "label": label}, subject="a")
+    writer.finish()
 
 
 def seen(kind: str, path: Path) -> list[np.ndarray]:
@@ -270,13 +286,13 @@ def seen(kind: str, path: Path) -> list[np.ndarray]:
         from medjax.data.formats.slide import open_slide
 
         with open_slide(path) as slide:
-            levels = np.asarray([[*level.size] for level in slide.levels])
+            levels = np.asarray([(n.width, n.height) for n in slide.levels])
             return [levels, slide.read(0, 0, 0, 640, 512)]
     if kind == "store":
         from medjax.data.store import Store
 
         store = Store(path)
-        return [store.read(0, "image")]
+        return [store.read(0, "image"), store.read(0, "label")]
     if kind in ("fastmri", "ismrmrd", "bart"):
         scan = data.read_scan(path)
         require_finite(path, scan.kspace)  # as its readers do: BART's samples are mapped

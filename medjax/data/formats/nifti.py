@@ -249,7 +249,10 @@ def _voxels(path: Path, stream: BufferedIOBase, head: nibabel.Nifti1Header) -> n
             got = f"a file truncated at {len(held)}"
             raise InputError(path, f"{needed} bytes of voxels", got)
         held += chunk
-    stream.read(1)  # at its end a gzip stream checks its sum
+    if _compressed(path) and len(stream.read(_CHUNK)) == _CHUNK:
+        # A gzip stream checks its sum at its end and no sooner: a few bytes more are read
+        # for it, while a stream that goes on and on is damaged, or a bomb.
+        raise InputError(path, f"{needed} bytes of voxels", f"more than {_CHUNK} further ones")
     array = np.frombuffer(held, dtype).reshape(shape, order="F")
     if dtype.names:
         array = np.stack([array[name] for name in dtype.names], -1)

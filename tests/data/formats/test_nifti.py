@@ -182,6 +182,15 @@ def test_a_damaged_gzip_stream_is_named(file):
     whole[-6] ^= 1  # of the check sum
     packed.write_bytes(whole)
     refuse(packed, "gzip")
+    # The sum is at the end, after bytes that are not voxels.
+    whole = bytearray(gzip.compress(file.read_bytes() + bytes(100)))
+    packed.write_bytes(whole)
+    assert read_image(packed).array.shape == (3, 4, 5)
+    whole[-6] ^= 1
+    packed.write_bytes(whole)
+    refuse(packed, "gzip")
+    packed.write_bytes(gzip.compress(file.read_bytes() + bytes(1 << 25)))
+    refuse(packed, "further ones")
 
 
 def test_a_header_that_promises_too_much_takes_no_memory(file, monkeypatch):
