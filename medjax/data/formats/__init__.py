@@ -46,6 +46,9 @@ ENDINGS = {
     ".tif": "tiff",
     ".tiff": "tiff",
     ".zarr": "ome_zarr",
+    **dict.fromkeys(
+        (".svs", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".svslide"), "slide"
+    ),
 }
 """Which format holds an image, by the end of its name. A folder of another name is a DICOM
 series, and so is a file with DICOM's mark, whatever its name."""
