@@ -18,6 +18,7 @@ COMMANDS = {
     "evaluate": "table, figure and report of a trained run on held-out data",
     "predict": "apply a trained run to a user's files, and write NIfTI",
     "show": "parameters, shapes, memory and placement of a config, allocating nothing",
+    "data": "prepare scans for training; check or show what was prepared",
     "list": "the models, operators, losses, metrics, learners and datasets there are",
     "doctor": "devices, versions, optional parts and how to get them",
 }

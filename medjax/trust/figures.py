@@ -1,4 +1,4 @@
-"""Figures of results. The only file that imports Matplotlib.
+"""Figures of results.
 
 Every figure is an object of its own, without pyplot and its global state. Colours
 are those of Okabe & Ito (2008), which colour-blind readers can tell apart, and no

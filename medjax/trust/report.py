@@ -1,4 +1,4 @@
-"""A report of a result as one HTML file that stands alone. The only file that imports Jinja2.
+"""A report of a result as one HTML file that stands alone.
 
 Styles and pictures are inside the file; it has no script, and a content policy in it
 forbids the browser to fetch anything.
