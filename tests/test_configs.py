@@ -4,19 +4,36 @@ import inspect
 from pathlib import Path
 
 import jax
+import numpy as np
 import pytest
 
-from medjax import training
+from medjax import data, training
 from medjax.cli.arguments import load_config
 from medjax.core.trees import named_leaves
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.py"))
 
 
+def small_store(folder):
+    """Six subjects with two labels, for configs that have no data of their own."""
+    rng, writer = np.random.default_rng(0), data.Writer(folder / "store")
+    for number in range(6):
+        label = np.zeros((20, 18, 16), np.uint8)
+        label[4:12, 5:11, 3:9], label[12:15] = 3, 7
+        image = (label + rng.normal(0, 0.3, label.shape)).astype(np.float32)
+        entries = {"image": data.Image(image, np.eye(4)), "label": data.Image(label, np.eye(4))}
+        writer.write(f"c{number}", entries, subject=f"s{number}")
+    writer.finish()
+    return {"store": str(folder / "store"), "patch": (16, 16, 16), "features": (4, 8)}
+
+
+NEEDED = {"segmentation": small_store}
+
+
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
-def test_a_config_is_consistent(path):
+def test_a_config_is_consistent(path, tmp_path):
     function = load_config(path)
-    experiment = function()
+    experiment = function(**NEEDED.get(path.stem, lambda folder: {})(tmp_path))
     assert isinstance(experiment, training.Experiment)
     batch = next(iter(experiment.train(host=0, hosts=1)))
     assert {k: (v.shape, v.dtype) for k, v in batch.items()} == {
@@ -29,7 +46,8 @@ def test_a_config_is_consistent(path):
     assert all(value.shape == () for value in scalars.values())
     prepared = jax.eval_shape(experiment.evaluation.prepare, key, experiment.example)
     output = jax.eval_shape(experiment.learner.predict, state, prepared)
-    assert output.shape == prepared[experiment.evaluation.target].shape
+    view, target = experiment.evaluation.view, prepared[experiment.evaluation.target]
+    assert jax.eval_shape(view, output).shape == jax.eval_shape(view, target).shape
     for name, parameter in inspect.signature(function).parameters.items():
         assert f" {name}: " in inspect.getdoc(function), f"{path.name}: {name} is not documented"
         assert parameter.kind is parameter.KEYWORD_ONLY

@@ -149,7 +149,7 @@ def train(source, size, steps: int, seed: int):
     learner = learners.supervised(
         Filter(), losses.rmse, optimizer, inputs=("corrupted",), target="target"
     )
-    spatial = augment.affine(rotation=10, scale=0.1, translation=4)
+    spatial = augment.deform(rotation=10, scale=0.1, translation=4)
     learner = learners.augmented(learner, augment.chain(augment.flip(-1), spatial, simulate))
     learner = learners.averaged(learner, 0.99)
 

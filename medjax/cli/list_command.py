@@ -23,6 +23,8 @@ _KINDS = {
     "metrics": "medjax.metrics:METRICS",
     "learners": "medjax.learners:LEARNERS",
     "sources": "medjax.data:SOURCES",
+    "harmonisers": "medjax.harmonise:HARMONISERS",
+    "policies": "medjax.augment.policy:PRESETS",
     "formats": "medjax.data.formats:FORMATS",
 }
 
@@ -30,7 +32,8 @@ _KINDS = {
 @dataclass(kw_only=True)
 class Options:
     kind: Positional[str] = "all"
-    """models, operators, reconstructions, artefacts, losses, metrics, learners, sources, formats,
+    """models, operators, reconstructions, artefacts, losses, metrics, learners, sources,
+    harmonisers, policies, formats,
     datasets (public ones), or all but these."""
     name: Positional[str] = ""
     """Of a public data set: its terms, its layout, where to apply."""

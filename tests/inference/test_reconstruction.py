@@ -65,7 +65,7 @@ def test_scans_and_series_of_other_formats(tmp_path):
     data.write_cfl(tmp_path / "a.cfl", kspace.transpose(1, 2, 0).reshape(8, 6, *(1,) * 11, 2))
     array = np.random.default_rng(0).integers(0, 900, (7, 6, 3)).astype(np.int16)
     data.write_image(tmp_path / "b.nii", data.Image(array, np.diag([1, 2, 3, 1.0])))
-    data.write_dicom(tmp_path / "b", array, np.diag([1, 2, 3, 1.0]))
+    data.write_image(tmp_path / "b", data.Image(array, np.diag([1, 2, 3, 1.0]), modality="MR"))
     for one, other in (("a.h5", "a.cfl"), ("b.nii", "b")):
         a, b = (Reconstruct(full)(zero_filled, tmp_path / name) for name in (one, other))
         a, b = data.to_ras(a)[0], data.to_ras(b)[0]

@@ -10,6 +10,7 @@ _LAZY = {
     "prepare": "run",
     "prepare_case": "steps",
     "read_record": "records",
+    "stored_plan": "plan",
     "to_source_grid": "undo",
     "to_source_intensity": "undo",
 }

@@ -18,7 +18,7 @@ from medjax.data.geometry import to_ras
 from medjax.data.image import Image
 from medjax.data.store.layout import folder, get_json, require_version, wait
 
-from .normalise import landmark_values, standard_histogram
+from .normalise import Normalisation, landmark_values, standard_histogram
 from .reading import read_case
 from .resample import THICK
 from .steps import MEDIAN, Settings, channels_of
@@ -78,12 +78,36 @@ def existing_plan(store: str | Path, asked: Settings) -> Plan | None:
         if name in kept and kept[name] != value:
             expected = f"{name} {kept[name]}, as the store was begun with (or another STORE)"
             raise InputError(store, expected, value)
+    return _decided(store, kept, lambda: asked)
+
+
+def stored_plan(store: str | Path, settings: Mapping[str, Any]) -> Plan:
+    """The plan of a finished store, to bring further scans to the same grid and scale.
+
+    Args:
+        store: its path, for errors.
+        settings: of `medjax.data.Store`.
+
+    Raises:
+        InputError: for a store that `medjax.data.prepare.prepare` did not make.
+    """
+
+    def asked() -> Settings:
+        words = {field.name: settings[field.name] for field in dataclasses.fields(Settings)}
+        method, *window = words["normalise"]
+        found = Normalisation(str(method), tuple(map(float, window)) or None)
+        return Settings(**{**words, "normalise": found, "spacing": None, "channels": ()})
+
+    return _decided(store, settings, asked)
+
+
+def _decided(store: str | Path, kept: Mapping[str, Any], asked: Callable[[], Settings]) -> Plan:
     try:
-        plan = kept["plan"]
+        plan, settings = kept["plan"], asked()
         spacing = plan["spacing"] and tuple(float(n) for n in plan["spacing"])
         channels = tuple(map(str, plan["channels"]))
         landmarks = {str(c): [float(v) for v in row] for c, row in plan["landmarks"].items()}
-        return Plan(dataclasses.replace(asked, spacing=spacing, channels=channels), landmarks)
+        return Plan(dataclasses.replace(settings, spacing=spacing, channels=channels), landmarks)
     except (KeyError, TypeError, ValueError, AttributeError):
         raise InputError(store, "a store that was prepared", "one made otherwise") from None
 

@@ -126,11 +126,12 @@ def test_a_folder_of_several_series(tmp_path):
     refuse(folder / "report.dcm", "an image, got DICOM files without one")
 
 
-def test_a_tilted_gantry_is_refused_or_made_upright(tmp_path):
+@pytest.mark.parametrize("degrees", [15.0, -15.0])
+def test_a_tilted_gantry_is_refused_or_made_upright(tmp_path, degrees):
     """A field that is linear in space stays what it is at every place on the other grid."""
     (tmp_path / "a").mkdir()
     rows, columns = np.meshgrid(np.arange(12), np.arange(4), indexing="ij")
-    tilt = np.tan(np.deg2rad(15.0))
+    tilt = np.tan(np.deg2rad(degrees))
     field = lambda x, y, z: 40 * x + 30 * y + 20 * z  # noqa: E731
     for k in range(5):
         position = np.array([-20, 10 + tilt * 2.0 * k, 2.0 * k])
@@ -147,13 +148,13 @@ def test_a_tilted_gantry_is_refused_or_made_upright(tmp_path):
     x, y, z = np.moveaxis(grid + image.affine[:3, 3], -1, 0)
     inside = np.ones(image.array.shape, bool)
     for k in range(5):
-        shift = tilt * 2.0 * k / 0.75
+        shift = tilt * 2.0 * k / 0.75 + (0 if degrees > 0 else 3)
         places = np.arange(15)
         inside[:, :, k] = (places >= np.ceil(shift)) & (places <= np.floor(shift + 11))
     assert inside.sum() == 4 * (12 + 4 * 11)
     # Half a unit from rounding at the file and half at the end.
     np.testing.assert_allclose(image.array[inside], field(-x, -y, z)[inside], atol=1.01)
-    outside = image.array[:, 0, 4]
+    outside = image.array[:, 0 if degrees > 0 else -1, 4]
     np.testing.assert_array_equal(outside, image.array.min())
 
 
@@ -333,6 +334,20 @@ def test_a_table_and_floats(tmp_path):
         else:
             with pytest.raises(InputError, match=r"b.dcm: expected finite values, got NaN"):
                 dicom.read(tmp_path / "b.dcm")
+
+
+def test_a_segmented_palette_of_every_segment(tmp_path):
+    """PS3.3 C.7.9.2: two entries, four on a line to 500, and that line's segment once more."""
+    words = np.array([0, 2, 0, 100, 1, 4, 500, 2, 1, 8, 0], "<u2").tobytes()
+    pixels = np.arange(12, dtype=np.uint8).reshape(2, 6)
+    elements = {"PhotometricInterpretation": "PALETTE COLOR"}
+    for colour in ("Red", "Green", "Blue"):
+        elements[f"{colour}PaletteColorLookupTableDescriptor"] = [10, 1, 16]
+        elements[f"Segmented{colour}PaletteColorLookupTableData"] = words
+    image = read(save(tmp_path / "a.dcm", pixels, **elements))
+    # The first value mapped is 1; those outside become the first and the last entry.
+    expected = [0, 0, 100, 200, 300, 400, 500, 500, 500, 500, 500, 500]
+    np.testing.assert_array_equal(image.array[..., 1], np.reshape(expected, (2, 6)).T)
 
 
 def test_colour_slices_keep_their_place(tmp_path):
