@@ -170,3 +170,16 @@ def test_files_that_cannot_be_used_are_named(tmp_path):
     refuse(read_cartesian, path, "a table of acquisitions")
     refuse(read_cartesian, tmp_path / "none.h5", "nothing at this path")
     refuse(read_scan, tmp_path / "scan.dat", r"a file in \.h5, .*got '\.dat'")
+
+
+def test_a_heap_without_an_end_is_refused_before_it_is_read(tmp_path):
+    # HDF5 itself would look for the header's text for ever: were it asked, so would this test.
+    content = bytearray(CARTESIAN.read_bytes())
+    start = content.find(b"GCOL")
+    while start >= 0:
+        content[start + 16 : start + 32] = bytes(16)  # an object 0 of no size
+        start = content.find(b"GCOL", start + 4)
+    path = tmp_path / "a.h5"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="a whole HDF5 file, got a damaged one"):
+        read_scan(path)

@@ -18,7 +18,7 @@ import numpy as np
 from medjax.core.errors import InputError
 
 from .files import existing
-from .hdf5 import held, intact, opened
+from .hdf5 import held, intact, opened, require_sound_heaps
 from .mrd_header import Encoding, read_header
 
 COUNTERS = ("repetition", "set", "phase", "contrast", "slice")
@@ -180,6 +180,8 @@ def _encoding(path: Path, file: h5py.File) -> Encoding:
 
 def _table(path: Path, file: h5py.File) -> h5py.Dataset:
     table = held(file["dataset"], "data")
+    if isinstance(table, h5py.Dataset):
+        require_sound_heaps(path, table)
     names = table.dtype.names if isinstance(table, h5py.Dataset) else None
     if names is None or not {"head", "traj", "data"} <= set(names) or table.ndim != 1:
         raise InputError(path, "a table of acquisitions dataset/data", "another or none")

@@ -11,6 +11,8 @@ import h5py
 
 from medjax.core.errors import InputError
 
+from .hdf5 import require_sound_heaps
+
 _BYTES = 1 << 20
 
 Sizes = tuple[float, float, float]
@@ -55,6 +57,9 @@ def read_header(path: Path, dataset: h5py.Dataset) -> list[Encoding]:
     """
     text: Any = None
     if dataset.shape in ((), (1,)) and dataset.nbytes <= _BYTES:
+        kind = h5py.check_string_dtype(dataset.dtype)
+        if kind is not None and kind.length is None:
+            require_sound_heaps(path, dataset)
         text = dataset[()] if dataset.shape == () else dataset[0]
     if not isinstance(text, bytes) or len(text) > _BYTES:
         raise InputError(path, f"an ISMRMRD header of at most {_BYTES} bytes", "another")
