@@ -125,7 +125,10 @@ def read_cartesian(path: str | Path, *, oversampling: bool = False) -> Cartesian
     if not oversampling:
         keep = round(nx * encoding.recon_mm[0] / encoding.encoded_mm[0])
         if 1 <= keep < nx:
-            kspace = _cropped(kspace, keep)
+            with np.errstate(over="ignore", invalid="ignore"):
+                kspace = _cropped(kspace, keep)
+            if not np.isfinite(kspace).all():
+                raise InputError(path, "samples whose image is finite", "larger ones")
             mask = np.repeat(mask.any(-1, keepdims=True), keep, -1)
             x = encoding.recon_mm[0] / keep
     return CartesianScan(kspace, mask, (z, y, x))
