@@ -93,7 +93,7 @@ def sometimes(probability: float, transform: Transform) -> Transform:
         def transform(key: Key[Array, ""], batch: Batch) -> Batch:
             choice, own = jax.random.split(key)
             draw = jax.vmap(lambda k: jax.random.bernoulli(k, probability))
-            return _where(draw(keyed(choice, batch)), step, own, batch)
+            return where_chosen(draw(keyed(choice, batch)), step, own, batch)
 
         return transform
 
@@ -121,7 +121,7 @@ def one_of(*transforms: Transform) -> Transform:
             draw = jax.vmap(lambda k: jax.random.randint(k, (), 0, len(steps)))
             drawn = draw(keyed(choice, batch))
             for number, step in enumerate(steps):
-                batch = _where(drawn == number, step, jax.random.fold_in(own, number), batch)
+                batch = where_chosen(drawn == number, step, jax.random.fold_in(own, number), batch)
             return batch
 
         return transform
@@ -164,7 +164,7 @@ def _with_inverse(
     return forward
 
 
-def _where(
+def where_chosen(
     chosen: Bool[Array, " batch"], step: Transform, key: Key[Array, ""], batch: Batch
 ) -> Batch:
     """The batch with the chosen samples transformed."""

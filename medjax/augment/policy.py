@@ -18,7 +18,7 @@ from medjax.core.registry import Registry
 from medjax.core.types import Array, Batch, Key
 
 from .artefacts import artefact
-from .compose import Transform, _where, keyed
+from .compose import Transform, where_chosen, keyed
 from .entries import IMAGE, Entries, Image
 from .intensity import (
     bias_field,
@@ -75,7 +75,7 @@ def randaugment(operations: Operations, *, count: int = 2, magnitude: float = 0.
         order = jax.vmap(lambda k: jax.random.permutation(k, len(steps)))(keyed(choice, batch))
         for number, step in enumerate(steps):
             chosen = order[:, number] < count
-            batch = _where(chosen, step, jax.random.fold_in(own, number), batch)
+            batch = where_chosen(chosen, step, jax.random.fold_in(own, number), batch)
         return batch
 
     return transform

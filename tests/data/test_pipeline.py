@@ -276,3 +276,27 @@ def test_nothing_that_a_worker_imports_of_medjax_imports_jax(tmp_path):
     """
     command = [sys.executable, "-c", textwrap.dedent(code), str(tmp_path)]
     subprocess.run(command, check=True, timeout=120)
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_killed_is_told_and_does_not_hang():
+    code = """
+        import itertools, multiprocessing, os, signal, sys
+        import numpy as np
+        from medjax.data import VolumeSlices, training
+
+        if __name__ == "__main__":
+            volume = np.zeros((2, 3, 7), np.float32)
+            source = VolumeSlices(volume, axis="axial", shape=(3, 2))
+            batches = iter(training(source, batch_size=4, workers=2))
+            next(batches)
+            os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
+            try:
+                list(itertools.islice(batches, 10_000))
+            except RuntimeError as error:
+                assert "terminated unexpectedly" in str(error)
+                sys.exit(7)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code)]
+    done = subprocess.run(command, timeout=120, capture_output=True)
+    assert done.returncode == 7, done.stderr
