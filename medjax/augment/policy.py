@@ -18,7 +18,7 @@ from medjax.core.registry import Registry
 from medjax.core.types import Array, Batch, Key
 
 from .artefacts import artefact
-from .compose import Transform, where_chosen, keyed
+from .compose import Transform, keyed, where_chosen
 from .entries import IMAGE, Entries, Image
 from .intensity import (
     bias_field,

@@ -19,6 +19,7 @@ COMMANDS = {
     "predict": "apply a trained run to a user's files, and write NIfTI",
     "show": "parameters, shapes, memory and placement of a config, allocating nothing",
     "data": "prepare scans for training; check or show what was prepared",
+    "weights": "import weights trained elsewhere, from safetensors",
     "list": "the models, operators, losses, metrics, learners and datasets there are",
     "doctor": "devices, versions, optional parts and how to get them",
 }

@@ -1,8 +1,9 @@
 """Blocks of networks, channels last; one class serves 2D and 3D by the rank of its input."""
 
 from .blocks import ConvBlock
-from .conv import Conv, ConvTranspose, average_pool, convolve
+from .conv import Conv, ConvTranspose, convolve
 from .norm import Norm, normalization
+from .pool import average_pool
 from .recurrent import ConvGRU
 
 __all__ = [

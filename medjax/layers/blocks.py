@@ -9,8 +9,9 @@ import jax.numpy as jnp
 
 from medjax.core.types import Array, Float
 
-from .conv import Conv, Size, average_pool
+from .conv import Conv, Size
 from .norm import Norm, normalization
+from .pool import average_pool
 
 
 class ConvBlock(nn.Module):

@@ -1,4 +1,4 @@
-"""Convolution, transposed convolution and pooling of images and volumes.
+"""Convolution and transposed convolution of images and volumes.
 
 Parameters are float32 and have Flax's names and layout, so that weights are
 interchangeable with ``nn.Conv`` and ``nn.ConvTranspose``; the computation runs
@@ -7,7 +7,8 @@ in ``dtype``.
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
+from typing import Literal
 
 import flax.linen as nn
 import jax
@@ -17,19 +18,31 @@ from medjax.core.arrays import with_rank
 from medjax.core.errors import InputError
 from medjax.core.types import Array, Float
 
+from .grouped import convolve_shifted
+
 Size = int | tuple[int, ...]
 """One number for all spatial axes, or one an axis."""
 
+Padding = Literal["same", "half"] | int | tuple[int, ...]
+"""Zeros around an image. same: as few as give ``ceil(size / stride)`` outputs, the odd one
+at the end, as XLA and TensorFlow have it. half: half of the window at either end, as
+PyTorch's networks have it: the same at stride 1, another grid of outputs at stride 2.
+A number: so many at either end of each axis, or of its axis."""
 
-def per_axis(value: Size, ndim: int, who: str) -> tuple[int, ...]:
+Edges = Sequence[tuple[int, int]]
+"""Zeros before and after each spatial axis."""
+
+
+def per_axis(value: Size, ndim: int, who: str, *, least: int = 1) -> tuple[int, ...]:
     """``value`` as one number for each of ``ndim`` axes.
 
     Raises:
-        InputError: for a tuple of another length, or a number below one.
+        InputError: for a tuple of another length, or a number below ``least``.
     """
     sizes = (value,) * ndim if isinstance(value, int) else tuple(value)
-    if len(sizes) != ndim or min(sizes) < 1:
-        raise InputError(who, f"a positive integer, or {ndim} of them", value)
+    if len(sizes) != ndim or min(sizes) < least:
+        kind = "a positive integer" if least else "an integer from 0"
+        raise InputError(who, f"{kind}, or {ndim} of them", value)
     return sizes
 
 
@@ -40,70 +53,150 @@ def require_image(x: Array, who: str) -> None:
         raise InputError(who, expected, f"{x.dtype} {x.shape}")
 
 
+def edges_of(
+    padding: Padding,
+    sizes: tuple[int, ...],
+    window: tuple[int, ...],
+    strides: tuple[int, ...],
+    dilation: tuple[int, ...],
+) -> list[tuple[int, int]]:
+    """The zeros that a `Padding` comes to for an image of these sizes.
+
+    Raises:
+        InputError: for another padding.
+    """
+    reach = [(k - 1) * d + 1 for k, d in zip(window, dilation, strict=True)]
+    if padding == "half":
+        return [((k - 1) // 2 * d,) * 2 for k, d in zip(window, dilation, strict=True)]
+    if padding == "same":
+        each = zip(sizes, strides, reach, strict=True)
+        total = [max((-(-n // s) - 1) * s + r - n, 0) for n, s, r in each]
+        return [(t // 2, t - t // 2) for t in total]
+    if isinstance(padding, str):
+        raise InputError("padding", "same, half or numbers", repr(padding))
+    return [(p, p) for p in per_axis(padding, len(sizes), "padding", least=0)]
+
+
 def convolve(
     x: Float[Array, "batch *spatial in"],
-    kernel: Float[Array, "*window in out"],
+    kernel: Float[Array, "*window in_group out"],
     strides: Size = 1,
+    *,
+    padding: Padding = "same",
+    dilation: Size = 1,
+    groups: int = 1,
 ) -> Float[Array, "batch *reduced out"]:
-    """Cross-correlation of an image with a kernel, zero padded ("SAME").
+    """Cross-correlation of an image with a kernel.
 
     Args:
         x: image with 2 or 3 spatial axes.
         kernel: as many window axes as ``x`` has spatial ones; dtype of ``x``.
         strides: step between outputs along each axis.
+        padding: zeros around the image.
+        dilation: step between the window's samples along each axis.
+        groups: parts of the channels, in order, that are convolved apart;
+            as many as there are channels make a depthwise convolution.
 
     Returns:
-        ``ceil(size / stride)`` outputs an axis, in the dtype of ``x``.
+        The outputs in the dtype of ``x``; with the padding "same" ``ceil(size / stride)``
+        an axis.
 
-    XLA's 3D convolution on CPU is several times slower than its 2D one (see
-    ``experiments/benchmarks/convolution.py``), so there depth is folded into
-    channels. Which of the two is compiled follows the platform that the program
-    is lowered for, not the process that traces it.
+    Raises:
+        InputError: where the groups do not divide the channels.
+
+    XLA's convolutions on CPU are several times slower than what they can be put in terms
+    of (see ``experiments/benchmarks/convolution.py``), so there the depth of a volume is
+    folded into channels, a window of one is a product of matrices, and convolutions in
+    groups are sums of shifted products. Which form is compiled follows the platform that
+    the program is lowered for, not the process that traces it.
     """
     strides = per_axis(strides, x.ndim - 2, "strides")
-    if len(strides) == 2:
-        return _convolve(x, kernel, strides)
-    return jax.lax.platform_dependent(
+    dilation = per_axis(dilation, x.ndim - 2, "dilation")
+    window = kernel.shape[:-2]
+    if x.shape[-1] != groups * kernel.shape[-2] or kernel.shape[-1] % groups:
+        channels = f"{x.shape[-1]} channels and {kernel.shape[-1]} features"
+        raise InputError("groups", f"a divisor of {channels}", groups)
+    edges = edges_of(padding, x.shape[1:-1], window, strides, dilation)
+
+    def plainly(x: Array, kernel: Array) -> Array:
+        return _convolve(x, kernel, strides, edges, dilation, groups)
+
+    def on_cpu(x: Array, kernel: Array) -> Array:
+        if groups > 1:
+            return convolve_shifted(x, kernel, strides, edges, dilation, groups)
+        if set(window) == {1}:
+            x = jnp.pad(x, ((0, 0), *edges, (0, 0)))
+            x = x[:, *(slice(None, None, s) for s in strides)]
+            return jnp.tensordot(x, kernel.reshape(kernel.shape[-2:]), axes=1)
+        return convolve_folded(x, kernel, strides, padding, dilation)
+
+    if len(strides) == 2 and groups == 1 and set(window) != {1}:
+        return plainly(x, kernel)
+    return jax.lax.platform_dependent(x, kernel, cpu=on_cpu, default=plainly)
+
+
+def _convolve(
+    x: Array,
+    kernel: Array,
+    strides: tuple[int, ...],
+    edges: Edges,
+    dilation: tuple[int, ...],
+    groups: int = 1,
+) -> Array:
+    layout = ("NHWC", "HWIO", "NHWC") if len(strides) == 2 else ("NDHWC", "DHWIO", "NDHWC")
+    return jax.lax.conv_general_dilated(
         x,
         kernel,
-        cpu=lambda x, kernel: convolve_folded(x, kernel, strides),
-        default=lambda x, kernel: _convolve(x, kernel, strides),
+        strides,
+        edges,
+        rhs_dilation=dilation,
+        dimension_numbers=layout,
+        feature_group_count=groups,
     )
-
-
-def _convolve(x: Array, kernel: Array, strides: tuple[int, ...]) -> Array:
-    layout = ("NHWC", "HWIO", "NHWC") if len(strides) == 2 else ("NDHWC", "DHWIO", "NDHWC")
-    return jax.lax.conv_general_dilated(x, kernel, strides, "SAME", dimension_numbers=layout)
 
 
 def convolve_folded(
     x: Float[Array, "batch d h w in"],
     kernel: Float[Array, "kd kh kw in out"],
     strides: tuple[int, int, int],
+    padding: Padding = "same",
+    dilation: tuple[int, int, int] = (1, 1, 1),
 ) -> Float[Array, "batch _ _ _ out"]:
     """3D `convolve` as one 2D convolution: the window's slices along depth become channels.
 
     It holds ``kd`` copies of the input for the time of the convolution.
     """
-    batch, depth, height, width, channels = x.shape
+    batch, *sizes, channels = x.shape
     window, *plane, _, features = kernel.shape
-    step = strides[0]
-    outputs = math.ceil(depth / step)
-    padding = max((outputs - 1) * step + window - depth, 0)
-    edges = (padding // 2, padding - padding // 2)
-    x = jnp.pad(x, ((0, 0), edges, (0, 0), (0, 0), (0, 0)))
+    edges = edges_of(padding, tuple(sizes), kernel.shape[:3], strides, dilation)
+    step, apart = strides[0], dilation[0]
+    x = jnp.pad(x, ((0, 0), edges[0], (0, 0), (0, 0), (0, 0)))
+    outputs = (x.shape[1] - (window - 1) * apart - 1) // step + 1
     reach = (outputs - 1) * step + 1
+    starts = range(0, window * apart, apart)
     x = jnp.concatenate(
-        [jax.lax.slice_in_dim(x, i, i + reach, step, axis=1) for i in range(window)], axis=-1
+        [jax.lax.slice_in_dim(x, i, i + reach, step, axis=1) for i in starts], axis=-1
     )
-    x = x.reshape(batch * outputs, height, width, window * channels)
+    x = x.reshape(batch * outputs, *sizes[1:], window * channels)
     kernel = jnp.moveaxis(kernel, 0, 2).reshape(*plane, window * channels, features)
-    y = _convolve(x, kernel, strides[1:])
+    y = _convolve(x, kernel, strides[1:], edges[1:], dilation[1:])
     return y.reshape(batch, outputs, *y.shape[1:])
 
 
+def standardised(kernel: Float[Array, "*window in out"]) -> Float[Array, "*window in out"]:
+    """A kernel whose mean is 0 and variance 1 for each output channel.
+
+    Weight standardisation of Qiao et al. 2019 (arXiv:1903.10520, eq. 7), with the 1e-5 under
+    the root. In front of a group norm it does what batch norm does for the
+    gradients, and needs no batch.
+    """
+    axes = tuple(range(kernel.ndim - 1))
+    kernel = kernel - kernel.mean(axes, keepdims=True)
+    return kernel * jax.lax.rsqrt((kernel**2).mean(axes, keepdims=True) + 1e-5)
+
+
 class Conv(nn.Module):
-    """Convolution with zero padding ("SAME"); 2D or 3D by its input.
+    """Convolution with zero padding; 2D or 3D by its input.
 
     Initialisation is He et al. 2015 (arXiv:1502.01852, eq. 10): normal with
     variance ``2 / fan_in``, truncated at two standard deviations.
@@ -115,6 +208,10 @@ class Conv(nn.Module):
         use_bias: whether to add a learned constant a channel.
         dtype: of the computation and the output; parameters are float32.
         kernel_init: initialiser of the kernel.
+        padding: see `Padding`.
+        dilation: step between the window's samples along each axis.
+        groups: see `convolve`; 0 for as many as there are input channels (depthwise).
+        standardise: convolve with the `standardised` kernel.
     """
 
     features: int
@@ -123,19 +220,34 @@ class Conv(nn.Module):
     use_bias: bool = True
     dtype: jnp.dtype | type = jnp.float32
     kernel_init: nn.initializers.Initializer = nn.initializers.he_normal()
+    padding: Padding = "same"
+    dilation: Size = 1
+    groups: int = 1
+    standardise: bool = False
 
     @nn.compact
     def __call__(self, x: Array) -> Float[Array, "batch *spatial features"]:
         """Apply to a floating ``(batch, *spatial, channel)`` image.
 
         Raises:
-            InputError: for another rank or dtype.
+            InputError: for another rank or dtype, and where the groups do not divide the
+                channels.
         """
         require_image(x, type(self).__name__)
         window = per_axis(self.kernel_size, x.ndim - 2, "kernel_size")
-        shape = (*window, x.shape[-1], self.features)
+        groups = self.groups or x.shape[-1]
+        shape = (*window, x.shape[-1] // groups, self.features)
         kernel = self.param("kernel", self.kernel_init, shape, jnp.float32)
-        y = convolve(x.astype(self.dtype), kernel.astype(self.dtype), self.strides)
+        if self.standardise:
+            kernel = standardised(kernel)
+        y = convolve(
+            x.astype(self.dtype),
+            kernel.astype(self.dtype),
+            self.strides,
+            padding=self.padding,
+            dilation=self.dilation,
+            groups=groups,
+        )
         if self.use_bias:
             bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
             y = y + with_rank(bias.astype(self.dtype), y.ndim)
@@ -189,25 +301,3 @@ class ConvTranspose(nn.Module):
             bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
             y = y + with_rank(bias.astype(self.dtype), y.ndim)
         return y
-
-
-def average_pool(
-    x: Float[Array, "batch *spatial channel"], window: Size
-) -> Float[Array, "batch *reduced channel"]:
-    """Means of windows side by side.
-
-    Args:
-        x: image whose sizes are multiples of the window.
-        window: size along each axis.
-
-    Raises:
-        InputError: where a size is no multiple.
-
-    A reshape and a mean: the gradient of a windowed reduction is slow on CPU.
-    """
-    window = per_axis(window, x.ndim - 2, "window")
-    if any(n % w for n, w in zip(x.shape[1:-1], window, strict=True)):
-        raise InputError("average_pool", f"sizes that are multiples of {window}", x.shape[1:-1])
-    blocks = [k for n, w in zip(x.shape[1:-1], window, strict=True) for k in (n // w, w)]
-    x = x.reshape(x.shape[0], *blocks, x.shape[-1])
-    return x.mean(axis=tuple(range(2, x.ndim - 1, 2)))

@@ -9,23 +9,30 @@ import flax.linen as nn
 
 from medjax.core.errors import InputError
 
-Norm = Literal["instance", "group", "batch", "none"]
+from .layer_norm import LayerNorm
+
+Norm = Literal["instance", "group", "layer", "batch", "weight_standardised", "none"]
 """instance: each sample and channel (Ulyanov et al. 2016, arXiv:1607.08022);
 group: each sample and group of channels (Wu & He 2018, arXiv:1803.08494);
-batch: each channel over the batch (Ioffe & Szegedy 2015, arXiv:1502.03167)."""
+layer: each position over its channels (Ba et al. 2016, arXiv:1607.06450, as ConvNeXt has it);
+batch: each channel over the batch (Ioffe & Szegedy 2015, arXiv:1502.03167);
+weight_standardised: group, and the convolution before it has standardised kernels
+(Qiao et al. 2019, arXiv:1903.10520)."""
 
 
 def normalization(
-    kind: Norm, channels: int, *, train: bool, name: str | None = None
+    kind: Norm, channels: int, *, train: bool, epsilon: float = 1e-5, name: str | None = None
 ) -> nn.Module | None:
     """The module that normalises, with a learned scale and bias a channel.
 
     Args:
-        kind: see `Norm`.
+        kind: see `Norm`. For "weight_standardised" the caller makes the convolution before it
+            with `medjax.layers.Conv`'s ``standardise``.
         channels: of the input. Group norm makes 8 groups, or the greatest common
             divisor of 8 and ``channels``.
         train: batch norm uses the batch's statistics, and updates its running
             ones at a rate of 0.1, where true; the running ones where false.
+        epsilon: added to the variance.
         name: the module's name in the parameters.
 
     Returns:
@@ -36,17 +43,22 @@ def normalization(
     Raises:
         InputError: for another ``kind``.
 
-    Under `jax.jit` a batch sharded over devices is one batch to batch norm.
-    Instance norm needs more than one voxel: with one its output is its bias.
+    Under `jax.jit` a batch sharded over devices is one batch to batch norm: the partitioner
+    sums over devices, the statistics are those of the global batch, and there is nothing to
+    switch on, as there is where each device runs a program of its own.
+    Instance norm needs more than one voxel: with one its output is its bias. Only batch norm
+    mixes samples; the others serve small batches, and training with privacy.
     """
     # The variance as E[x^2] - E[x]^2 cancels where the mean is large, as in raw
     # CT numbers and bfloat16 activations: so the slower form.
-    options = {"epsilon": 1e-5, "name": name, "use_fast_variance": False}
+    options = {"epsilon": epsilon, "name": name, "use_fast_variance": False}
     match kind:
         case "instance":
             return nn.InstanceNorm(**options)
-        case "group":
+        case "group" | "weight_standardised":
             return nn.GroupNorm(num_groups=math.gcd(8, channels), **options)
+        case "layer":
+            return LayerNorm(epsilon, name=name)
         case "batch":
             return nn.BatchNorm(use_running_average=not train, momentum=0.9, **options)
         case "none":

@@ -2,6 +2,17 @@
 
 from medjax.core.registry import Registry
 
+from .backbone import Backbone, Features
+from .classifiers import (
+    VGG,
+    AlexNet,
+    ConvNeXt,
+    DenseNet,
+    EfficientNet,
+    GoogLeNet,
+    MobileNet,
+    ResNet,
+)
 from .reconstruction import (
     AUTOMAP,
     RIM,
@@ -18,12 +29,24 @@ from .reconstruction import (
     WISTANet,
 )
 from .restoration import DnCNN
+from .swin import Swin
 from .unet import UNet
+from .vit import ViT
 
 MODELS = Registry(
     "models",
     {
         "unet": "medjax.models.unet:UNet",
+        "vit": "medjax.models.vit:ViT",
+        "swin": "medjax.models.swin:Swin",
+        "resnet": "medjax.models.classifiers.resnet:ResNet",
+        "densenet": "medjax.models.classifiers.densenet:DenseNet",
+        "efficientnet": "medjax.models.classifiers.efficientnet:EfficientNet",
+        "mobilenet": "medjax.models.classifiers.mobilenet:MobileNet",
+        "vgg": "medjax.models.classifiers.vgg:VGG",
+        "alexnet": "medjax.models.classifiers.alexnet:AlexNet",
+        "googlenet": "medjax.models.classifiers.googlenet:GoogLeNet",
+        "convnext": "medjax.models.classifiers.convnext:ConvNeXt",
         "dncnn": "medjax.models.restoration.dncnn:DnCNN",
         "postprocess": "medjax.models.reconstruction.postprocess:Postprocess",
         "modl": "medjax.models.reconstruction.modl:MoDL",
@@ -46,17 +69,29 @@ __all__ = [
     "AUTOMAP",
     "MODELS",
     "RIM",
+    "VGG",
     "WISTA",
+    "AlexNet",
+    "Backbone",
+    "ConvNeXt",
     "DeepCascade",
     "DeepEquilibrium",
+    "DenseNet",
     "DnCNN",
+    "EfficientNet",
+    "Features",
+    "GoogLeNet",
     "ISTANet",
     "KIKINet",
     "LearnedPrimalDual",
     "MoDL",
+    "MobileNet",
     "Postprocess",
+    "ResNet",
     "Sensitivities",
+    "Swin",
     "UNet",
     "VarNet",
+    "ViT",
     "WISTANet",
 ]

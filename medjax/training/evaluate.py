@@ -62,9 +62,14 @@ class Judge:
     Args:
         experiment: with its evaluation.
         placed: the same experiment on its mesh.
+
+    Raises:
+        InputError: for an experiment without one.
     """
 
     def __init__(self, experiment: Experiment, placed: Placed):
+        if experiment.evaluation is None:
+            raise InputError(experiment.title, "an experiment with an evaluation", "none")
         self.experiment, self.evaluation, self.placed = experiment, experiment.evaluation, placed
         # Held-out data is simulated from a key of its own, the same at every step.
         self.key = jax.random.fold_in(jax.random.key(experiment.seed), 0xE7A1)

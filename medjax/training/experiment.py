@@ -91,7 +91,8 @@ class Experiment:
         example: shapes and dtypes (`jax.ShapeDtypeStruct`) of one global training
             batch, so that nothing has to be read to know the state's shapes.
         train: infinite loader of training batches.
-        evaluation: how outputs are judged.
+        evaluation: how outputs are judged; None where they are features, of which nothing
+            can be said before something is learned from them.
         steps: of training.
         seed: of parameters, augmentation and everything else on the device.
         placement: over devices.
@@ -111,8 +112,8 @@ class Experiment:
     learner: Learner
     example: Batch
     train: Loader
-    evaluation: Evaluation
     steps: int
+    evaluation: Evaluation | None = None
     seed: int = 0
     placement: Placement = field(default_factory=Placement)
     log_every: int = 10

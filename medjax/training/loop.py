@@ -82,7 +82,7 @@ def fit(experiment: Experiment, directory: Path, *, shown: bool = True) -> Any:
         if state is None:
             state = placed.init(init_key, batch)
 
-        judge = Judge(experiment, placed)
+        judge = None if experiment.evaluation is None else Judge(experiment, placed)
         record = Scalars(directory, start) if first else None
         offset = record.seconds if record else 0.0
         began = time.monotonic()
@@ -102,7 +102,7 @@ def fit(experiment: Experiment, directory: Path, *, shown: bool = True) -> Any:
                 if save or step % experiment.log_every == 0:  # what is saved is finite
                     values = _numbers(scalars, step)
                     text = f"loss {values['loss']:.4g}" if "loss" in values else ""
-                if last or step % experiment.evaluate_every == 0:
+                if judge and (last or step % experiment.evaluate_every == 0):
                     validation, picture = judge.validate(state)
                     values |= {f"validation/{k}": v for k, v in validation.items()}
                     text = text.partition("  ")[0]

@@ -1,15 +1,18 @@
-"""Where arrays live: a mesh with axes ``data`` and ``model``, and a few ordered rules.
+"""Where arrays live: a mesh with axes ``replica``, ``data`` and ``model``, and ordered rules.
 
-A placement says how many devices each axis has and, by patterns over the paths
-of the state's leaves, how each leaf is laid out. Everything else is `jax.jit`
-with shardings: the partitioner finds the communication, and the same program
-runs on one device or on a pod.
+A placement says how many devices each axis has and, by patterns over the paths of the
+state's leaves, how each leaf is laid out. Everything else is `jax.jit` with shardings: the
+partitioner finds the communication, and the same program runs on one device or on a pod.
+
+Batches are split over ``replica`` and ``data``. Fully sharded states are split over
+``data``, and copied over ``replica``; tensor parallel ones over ``model``. A config says it
+in one line, which `Placement.parse` reads: ``"fsdp"``, ``"data+fsdp:8"``, ``"fsdp+tensor:4"``.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,34 +24,20 @@ from medjax.core.errors import InputError
 from medjax.core.trees import map_named
 from medjax.core.types import Batch
 
-Rule = Callable[[tuple[int, ...], Mesh], PartitionSpec]
-"""From a leaf's shape and the mesh to its layout."""
+from .rules import FULLY_SHARDED, Rule, replicate, shard_largest, tensor_parallel
 
+__all__ = [
+    "PLACEMENTS",
+    "Placement",
+    "Rule",
+    "data_parallel",
+    "fully_sharded",
+    "replicate",
+    "replicated",
+    "shard_largest",
+]
 
-def replicate(shape: tuple[int, ...], mesh: Mesh) -> PartitionSpec:
-    """A copy on every device."""
-    return PartitionSpec()
-
-
-def shard_largest(axis: str = "data", smallest: int = 2**10) -> Rule:
-    """Split the largest dimension that the mesh axis divides; small leaves are copied.
-
-    Args:
-        axis: of the mesh.
-        smallest: leaves with fewer elements are copied, since gathering them
-            costs more than they weigh.
-    """
-
-    def rule(shape: tuple[int, ...], mesh: Mesh) -> PartitionSpec:
-        parts = mesh.shape[axis]
-        fits = [i for i, n in enumerate(shape) if n % parts == 0]
-        if not fits or np.prod(shape, dtype=int) < smallest:
-            return PartitionSpec()
-        # The last among equals: channels, which every consumer reads whole.
-        largest = max(fits, key=lambda i: (shape[i], i))
-        return PartitionSpec(*(axis if i == largest else None for i in range(len(shape))))
-
-    return rule
+AXES = ("replica", "data", "model")
 
 
 @dataclass(frozen=True)
@@ -60,13 +49,56 @@ class Placement:
         model: devices on the ``model`` axis.
         rules: ``(pattern, rule)`` in order; the first pattern found in a leaf's
             path (``re.search``) decides, and no match means a copy everywhere.
-        shard_batch: split batches over the ``data`` axis, else copy them.
+        shard_batch: split batches over ``replica`` and ``data``, else copy them.
+        replica: devices on the ``replica`` axis; -1 takes all that are left.
     """
 
     data: int = -1
     model: int = 1
     rules: Sequence[tuple[str, Rule]] = ()
     shard_batch: bool = True
+    replica: int = 1
+
+    @classmethod
+    def parse(cls, text: str) -> Placement:
+        """The placement that a line of a config means.
+
+        Args:
+            text: words joined by ``+``, each with a number of devices, ``:N``, or, one of
+                them, without, which is for all that are left.
+                ``data`` splits batches and copies the state; ``fsdp`` splits the state too;
+                both together copy it from group to group and split it within each;
+                ``tensor:N`` splits transformers, beside ``data`` where no other is named;
+                ``replicated``, alone, copies all. ``data_parallel`` and ``fully_sharded``
+                are ``data`` and ``fsdp``.
+
+        Raises:
+            InputError: for anything else.
+        """
+        expected = "words such as fsdp, data+fsdp:8 or fsdp+tensor:4"
+        if text == "replicated":
+            return replicated()
+        sizes: dict[str, int] = {}
+        for term in text.split("+"):
+            word, colon, number = term.strip().partition(":")
+            word = {"data_parallel": "data", "fully_sharded": "fsdp"}.get(word, word)
+            known = word in ("data", "fsdp", "tensor") and word not in sizes
+            if not known or (colon and not re.fullmatch(r"[1-9]\d*", number)):
+                raise InputError("placement", expected, repr(text))
+            sizes[word] = int(number) if colon else -1
+        if "fsdp" not in sizes:
+            sizes.setdefault("data", -1)
+        if sizes.get("tensor") == -1 or list(sizes.values()).count(-1) > 1:
+            raise InputError("placement", "a number of devices for all words but one", repr(text))
+        split = "fsdp" in sizes
+        rest = FULLY_SHARDED if split else ()
+        rules = tensor_parallel(rest) if "tensor" in sizes else rest
+        return cls(
+            data=sizes["fsdp"] if split else sizes["data"],
+            model=sizes.get("tensor", 1),
+            rules=rules,
+            replica=sizes.get("data", 1) if split else 1,
+        )
 
     def mesh(self, devices: Sequence[Any] | None = None) -> Mesh:
         """The mesh over these devices, by default all.
@@ -75,17 +107,15 @@ class Placement:
             InputError: if the numbers do not fit the number of devices.
         """
         devices = list(jax.devices() if devices is None else devices)
-        data = len(devices) // self.model if self.data == -1 else self.data
-        if data < 1 or data * self.model != len(devices):
-            wanted = f"data x model devices to be {len(devices)}, the number there is"
-            raise InputError("placement", wanted, f"{self.data} x {self.model}")
+        sizes = [self.replica, self.data, self.model]
+        if -1 in sizes:
+            sizes[sizes.index(-1)] = len(devices) // max(1, -int(np.prod(sizes)))
+        if min(sizes) < 1 or int(np.prod(sizes)) != len(devices):
+            wanted = f"{' x '.join(AXES)} devices to be {len(devices)}, the number there is"
+            got = (self.replica, self.data, self.model)
+            raise InputError("placement", wanted, " x ".join(map(str, got)))
         # Auto, not Explicit: Linen's convolutions have no rule for explicit axes.
-        return jax.make_mesh(
-            (data, self.model),
-            ("data", "model"),
-            axis_types=(AxisType.Auto, AxisType.Auto),
-            devices=devices,
-        )
+        return jax.make_mesh(tuple(sizes), AXES, (AxisType.Auto,) * len(AXES), devices=devices)
 
     def state(self, mesh: Mesh, shapes: Any) -> Any:
         """A sharding for each leaf of the state, given its shapes."""
@@ -98,25 +128,51 @@ class Placement:
 
         return map_named(place, shapes)
 
-    def host(self) -> tuple[int, int]:
-        """Which part of every global batch this process loads: ``(part, parts)``."""
-        # What is copied everywhere is loaded whole by everyone.
-        return (jax.process_index(), jax.process_count()) if self.shard_batch else (0, 1)
+    def parts(self, mesh: Mesh) -> int:
+        """Into how many parts a batch is split."""
+        return mesh.shape["replica"] * mesh.shape["data"] if self.shard_batch else 1
+
+    def host(self, mesh: Mesh | None = None) -> tuple[int, int]:
+        """Which part of every global batch this process loads: ``(part, parts)``.
+
+        Processes whose devices differ only along ``model`` load the same; what is copied
+        everywhere is loaded whole by everyone.
+
+        Args:
+            mesh: by default over all devices.
+
+        Raises:
+            InputError: if the processes' devices do not divide a batch into equal parts.
+        """
+        if not self.shard_batch or jax.process_count() == 1:
+            return 0, 1
+        mesh = self.mesh() if mesh is None else mesh
+        rows = mesh.devices.reshape(-1, mesh.shape["model"])
+        owned: dict[int, list[int]] = {}
+        for index, row in enumerate(rows):
+            for process in {device.process_index for device in row}:
+                owned.setdefault(process, []).append(index)
+        groups = sorted({tuple(indices) for indices in owned.values()})
+        if sorted(index for group in groups for index in group) != list(range(len(rows))):
+            expected = "whole processes along every axis"
+            raise InputError("placement", expected, f"model={self.model} across their devices")
+        return groups.index(tuple(owned[jax.process_index()])), len(groups)
 
     def batch(self, mesh: Mesh) -> NamedSharding:
-        """The sharding of every array in a batch: first axis over ``data``."""
-        return NamedSharding(mesh, PartitionSpec("data") if self.shard_batch else PartitionSpec())
+        """The sharding of every array in a batch: first axis over ``replica`` and ``data``."""
+        spec = PartitionSpec(("replica", "data")) if self.shard_batch else PartitionSpec()
+        return NamedSharding(mesh, spec)
 
     def require_divisible(self, mesh: Mesh, batch_size: int) -> None:
-        """Raise `InputError` if a global batch does not divide over the ``data`` axis."""
-        parts = mesh.shape["data"] if self.shard_batch else 1
+        """Raise `InputError` if a global batch does not divide over its part of the mesh."""
+        parts = self.parts(mesh)
         if batch_size % parts:
             raise InputError("batch_size", f"a multiple of the {parts} devices", batch_size)
 
     def put(self, mesh: Mesh, batch: Batch) -> Batch:
         """This host's part of a batch, onto its devices, as global arrays."""
         sharding = self.batch(mesh)
-        _, hosts = self.host()
+        _, hosts = self.host(mesh)
 
         def one(x: np.ndarray) -> jax.Array:
             size = x.shape[0] * hosts
@@ -137,8 +193,11 @@ def data_parallel() -> Placement:
 
 
 def fully_sharded() -> Placement:
-    """Parameters, optimiser state and averages split too (ZeRO stage 3, FSDP)."""
-    return Placement(rules=((".*", shard_largest()),))
+    """Parameters, optimiser state and averages split too (ZeRO stage 3, FSDP).
+
+    Rajbhandari et al. 2020 (arXiv:1910.02054); each layer is gathered when it is needed.
+    """
+    return Placement(rules=FULLY_SHARDED)
 
 
 PLACEMENTS = {

@@ -10,6 +10,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from medjax.core.types import Array, Batch, Key
 
+from .activations import split_by_sample
 from .checkpoint import abstract
 from .experiment import Experiment
 
@@ -64,7 +65,7 @@ def place(experiment: Experiment, devices: Sequence[Any] | None = None) -> Place
             compiler_options=_quick(mesh),
         ),
         step=jax.jit(
-            learner.step,
+            split_by_sample(learner.step, placement, mesh),
             donate_argnums=0,
             in_shardings=(state, batch, copied),
             out_shardings=(state, copied),

@@ -187,7 +187,7 @@ def test_broken_samples_are_skipped_where_allowed_and_listed(workers):
         i not in (2, 7) for i in range(8)
     ]
     assert sum(iterator.skipped.values()) == 1
-    with pytest.raises(InputError, match="1 broken ones in a row; the first: sub-3.nii"):
+    with pytest.raises(InputError, match=r"1 broken ones in a row; the first: sub-3.nii"):
         next(iter(training(Subset(source, [2]), batch_size=1, on_error="skip")))
     with pytest.raises(InputError, match="'raise' or 'skip'"):
         training(source, batch_size=1, on_error="pass")

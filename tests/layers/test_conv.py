@@ -6,8 +6,9 @@ import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from medjax.core.errors import InputError
-from medjax.layers import Conv, ConvTranspose, average_pool, convolve
-from medjax.layers.conv import convolve_folded
+from medjax.layers import Conv, ConvTranspose, convolve
+from medjax.layers.conv import convolve_folded, standardised
+from medjax.layers.grouped import convolve_shifted
 
 # Threefry takes XLA on CPU a second a parameter to compile.
 KEY = jax.random.key(0, impl="rbg")
@@ -111,13 +112,97 @@ def test_computing_in_bfloat16_keeps_float32_parameters():
         assert {leaf.dtype.name for leaf in jax.tree.leaves(variables)} == {"float32"}
 
 
-def test_average_pooling_is_the_mean_of_each_window():
-    x = normal(0, 2, 4, 6, 2, 3)
-    window = (1, 2, 3, 1, 1)
-    expected = jax.lax.reduce_window(x, 0.0, jax.lax.add, window, window, "VALID") / 6
-    np.testing.assert_allclose(average_pool(x, (2, 3, 1)), expected, atol=1e-6)
-    with pytest.raises(InputError, match="average_pool: expected sizes that are multiples"):
-        average_pool(x, 4)
+# size, window, strides, padding, dilation, groups, channels, features
+SHAPES = [
+    ((7, 6), (3, 3), 2, "half", 1, 1, 2, 3),
+    ((7, 6), (3, 2), (2, 1), (2, 0), (1, 2), 1, 2, 3),
+    ((7, 9), (3, 3), 1, "half", 2, 2, 4, 6),
+    ((7, 9), (3, 3), 2, "same", 1, 4, 4, 4),
+    ((9, 8), (7, 5), 2, "half", 1, 4, 4, 8),
+    ((6, 5), (1, 1), 2, 1, 1, 1, 2, 3),
+    ((5, 4, 6), (1, 1, 1), (1, 2, 3), "same", 1, 1, 2, 3),
+    ((5, 6, 7), (3, 3, 3), 2, "half", 1, 1, 2, 3),
+    ((5, 6, 7), (3, 1, 2), 1, "same", (2, 1, 2), 1, 2, 3),
+    ((5, 6, 7), (3, 3, 3), (1, 2, 2), "half", 1, 3, 3, 3),
+    ((5, 6, 7), (5, 3, 3), 1, "half", 1, 2, 2, 4),
+]
+
+
+@pytest.mark.parametrize("case", SHAPES)
+def test_every_form_of_a_convolution_on_cpu_is_the_one_of_other_platforms(case):
+    size, window, strides, padding, dilation, groups, channels, features = case
+    with jax.enable_x64(True):
+        x = normal(0, 2, *size, channels, dtype=float)
+        kernel = normal(1, *window, channels // groups, features, dtype=float)
+        options = {"padding": padding, "dilation": dilation, "groups": groups}
+
+        def ours(x, kernel):
+            return convolve(x, kernel, strides, **options)
+
+        def plainly(x, kernel):
+            ndim = len(size)
+            steps, apart = np.broadcast_to(strides, ndim), np.broadcast_to(dilation, ndim)
+            if padding == "half":
+                edges = [((k - 1) // 2 * d,) * 2 for k, d in zip(window, apart, strict=True)]
+            elif padding == "same":
+                edges = "SAME"
+            else:
+                edges = [(int(p),) * 2 for p in np.broadcast_to(padding, ndim)]
+            layout = ("NHWC", "HWIO", "NHWC") if ndim == 2 else ("NDHWC", "DHWIO", "NDHWC")
+            return jax.lax.conv_general_dilated(
+                x,
+                kernel,
+                [int(s) for s in steps],
+                edges,
+                rhs_dilation=[int(d) for d in apart],
+                dimension_numbers=layout,
+                feature_group_count=groups,
+            )
+
+        def with_gradients(convolution):
+            def objective(x, kernel):
+                y = convolution(x, kernel)
+                return jnp.sum(jnp.cos(jnp.arange(y.size, dtype=float)) * y.ravel()), y
+
+            return jax.jit(jax.grad(objective, (0, 1), has_aux=True))(x, kernel)
+
+        jax.tree.map(
+            lambda got, expected: np.testing.assert_allclose(got, expected, atol=1e-12),
+            with_gradients(ours),
+            with_gradients(plainly),
+        )
+
+
+def test_the_last_of_a_window_in_bfloat16_counts_as_much_as_the_first():
+    x, kernel = jnp.ones((1, 40, 40, 2), jnp.bfloat16), jnp.ones((39, 39, 1, 2), jnp.bfloat16)
+    y = convolve_shifted(x, kernel, (1, 1), ((0, 0), (0, 0)), (1, 1), 2)
+    # In bfloat16 a sum of ones ends at 256.
+    assert y.dtype == jnp.bfloat16
+    np.testing.assert_array_equal(y.astype(jnp.float32), np.float32(jnp.bfloat16(39 * 39)))
+
+
+def test_groups_that_do_not_divide_the_channels_are_refused():
+    x = jnp.zeros((1, 4, 4, 4))
+    with pytest.raises(InputError, match="groups: expected a divisor of 4 channels and 6 features"):
+        Conv(6, groups=4).init(KEY, x)
+    with pytest.raises(InputError, match="padding: expected an integer from 0"):
+        Conv(4, padding=-1).init(KEY, x)
+
+
+def test_depthwise_is_as_many_groups_as_there_are_channels():
+    params = jax.eval_shape(Conv(6, groups=0).init, KEY, jnp.zeros((1, 4, 4, 3)))["params"]
+    assert params["kernel"].shape == (3, 3, 1, 6)
+
+
+def test_a_standardised_kernel_has_mean_0_and_variance_1_a_feature_and_so_does_its_layer():
+    kernel = 3 + 2 * normal(0, 3, 3, 4, 5)
+    got = np.asarray(standardised(kernel))
+    np.testing.assert_allclose(got.mean((0, 1, 2)), 0, atol=1e-6)
+    np.testing.assert_allclose(got.var((0, 1, 2)), 1, rtol=1e-4)
+    x, params = normal(1, 1, 6, 6, 4), {"params": {"kernel": kernel}}
+    layer = Conv(5, use_bias=False, standardise=True)
+    shifted = {"params": {"kernel": 10 + 5 * kernel}}
+    np.testing.assert_allclose(layer.apply(params, x), layer.apply(shifted, x), atol=1e-4)
 
 
 @pytest.mark.parametrize("module", [Conv(2), ConvTranspose(2)])

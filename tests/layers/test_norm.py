@@ -2,6 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from medjax.core.errors import InputError
 from medjax.layers import normalization
@@ -12,7 +13,12 @@ KEY = jax.random.key(0, impl="rbg")
 
 @pytest.mark.parametrize(
     ("kind", "axes", "groups"),
-    [("instance", (1, 2), 12), ("group", (1, 2, 4), 4), ("batch", (0, 1, 2), 12)],
+    [
+        ("instance", (1, 2), 12),
+        ("group", (1, 2, 4), 4),
+        ("layer", (3, 4), 1),
+        ("batch", (0, 1, 2), 12),
+    ],
 )
 def test_each_norm_takes_its_own_statistics_even_far_from_zero(kind, axes, groups):
     # A mean a thousand deviations away: E[x^2] - E[x]^2 would lose the variance.
@@ -37,8 +43,25 @@ def test_batch_norm_learns_only_in_training_and_uses_what_it_learned_elsewhere()
     np.testing.assert_allclose(y, jnp.full_like(x, 2.7 / 0.9**0.5), rtol=1e-4)
 
 
+def test_batch_norm_under_jit_has_the_statistics_of_the_global_batch_on_eight_devices():
+    # A mean that differs from device to device, so that statistics of each alone would differ.
+    x = np.arange(8, dtype=np.float32)[:, None, None, None] + np.zeros((8, 4, 4, 1), np.float32)
+    norm = normalization("batch", 1, train=True)
+    variables = norm.init(KEY, jnp.asarray(x))
+    mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
+    placed = jax.device_put(x, NamedSharding(mesh, PartitionSpec("data")))
+    apply = jax.jit(lambda v, x: norm.apply(v, x, mutable=["batch_stats"]))
+    program = apply.lower(variables, placed).compile().as_text()
+    assert "all-reduce" in program
+    assert "all-gather" not in program
+    y, learned = apply(variables, placed)
+    np.testing.assert_allclose(y, (x - x.mean()) / np.sqrt(x.var() + 1e-5), rtol=1e-5)
+    np.testing.assert_allclose(learned["batch_stats"]["mean"], [0.1 * x.mean()], rtol=1e-6)
+    np.testing.assert_allclose(learned["batch_stats"]["var"], [0.9 + 0.1 * x.var()], rtol=1e-6)
+
+
 def test_names_other_than_the_known_are_refused_and_none_is_nothing():
     assert normalization("none", 4, train=True) is None
     refuse = getattr(normalization, "__wrapped__", normalization)
-    with pytest.raises(InputError, match="norm: expected one of instance, group, batch, none"):
-        refuse("layer", 4, train=True)
+    with pytest.raises(InputError, match="norm: expected one of instance, group, layer, batch"):
+        refuse("spectral", 4, train=True)

@@ -1,0 +1,113 @@
+"""Both versions of the Swin transformer beside timm's."""
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from medjax.core.errors import InputError
+from medjax.core.trees import count, named_leaves
+from medjax.models.swin import SIZES, Swin
+from medjax.models.weights.importer import import_weights
+from medjax.models.weights.swin import MICROSOFT, TIMM
+
+KEY = jax.random.key(0, impl="rbg")
+REFERENCE = Path(__file__).parents[1] / "reference" / "swin.npz"
+SMALL = Swin(3, 8, (2, 2), (1, 2), 2, 4, mlp_ratio=2)
+CASES = {
+    "whole": SMALL,
+    "split": SMALL,
+    "whole_v2": SMALL.clone(version=2),
+    "split_v2": SMALL.clone(version=2, pretrained=(2, 3)),
+}
+
+
+def compiled(function, *arguments):
+    options = {"xla_backend_optimization_level": 0}
+    return jax.jit(function, compiler_options=options)(*arguments)
+
+
+@pytest.fixture(scope="module")
+def reference():
+    with np.load(REFERENCE) as file:
+        return dict(file)
+
+
+def tensors(reference, name):
+    return {k.removeprefix(f"{name}/"): a for k, a in reference.items() if f"{name}/" in k}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_with_an_originals_weights_it_gives_the_originals_output(name, reference):
+    module, x = CASES[name], jnp.asarray(reference[f"{name}:input"])
+    shapes = jax.eval_shape(module.init, KEY, x)
+    variables, report = import_weights(tensors(reference, name), TIMM, shapes)
+    assert report.complete
+
+    def everything(variables, x):
+        return module.apply(variables, x), module.apply(variables, x, method="features").maps
+
+    logits, maps = compiled(everything, variables, x)
+    for got, what in ((logits, "logits"), (maps[0], "map0"), (maps[1], "map1")):
+        expected = reference[f"{name}:{what}"]
+        np.testing.assert_allclose(got, expected, atol=1e-5 * np.abs(expected).max())
+
+
+def test_the_authors_names_differ_in_where_merges_are_counted(reference):
+    theirs = {}
+    for name, tensor in tensors(reference, "whole").items():
+        name = name.replace("layers.1.downsample", "layers.0.downsample")
+        theirs[name.replace("head.fc", "head")] = tensor
+    # Which old files hold and which say nothing.
+    theirs["layers.0.blocks.0.attn.relative_position_index"] = np.zeros((16, 16), np.int64)
+    x = jax.ShapeDtypeStruct((1, 16, 16, 3), jnp.float32)
+    shapes = jax.eval_shape(SMALL.init, KEY, x)
+    variables, report = import_weights(theirs, MICROSOFT, shapes)
+    assert report.complete
+    ours, _ = import_weights(tensors(reference, "whole"), TIMM, shapes)
+    jax.tree.map(np.testing.assert_array_equal, variables, ours)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("spatial", [(18, 25), (9, 10, 14)])
+def test_one_class_serves_two_and_three_dimensions_of_any_size(spatial, version):
+    module = SMALL.clone(version=version, remat="full", drop_path=0.1)
+    x = jax.ShapeDtypeStruct((2, *spatial, 1), jnp.float32)
+    features, _ = jax.eval_shape(lambda x: module.init_with_output(KEY, x, method="features"), x)
+    sizes = [tuple(-(-n // step) for n in spatial) for step in (2, 4)]
+    assert features.pooled.shape == (2, 16)
+    assert [m.shape for m in features.maps] == [(2, *sizes[0], 8), (2, *sizes[1], 16)]
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_one_step_is_finite_reaches_every_parameter_and_bfloat16_is_near(version):
+    module = SMALL.clone(version=version, remat="dots", drop_path=0.1)
+    x = jnp.asarray(np.random.default_rng(0).standard_normal((2, 18, 18, 1)), jnp.float32)
+    variables = compiled(module.init, KEY, x)
+
+    def loss(variables):
+        output = module.apply(variables, x, train=True, rngs={"dropout": KEY})
+        return jnp.mean((output - 1) ** 2)
+
+    for path, leaf in named_leaves(compiled(jax.grad(loss), variables)):
+        assert np.isfinite(leaf).all(), path
+        assert np.abs(leaf).max() > 1e-8, path
+    output = compiled(module.apply, variables, x)
+    half = compiled(module.clone(dtype=jnp.bfloat16).apply, variables, x)
+    assert half.dtype == jnp.float32
+    assert 0 < np.abs(half - output).max() < 0.1 * np.abs(output).max()
+
+
+def test_named_sizes_have_the_parameters_of_the_literature_and_fields_must_fit():
+    x = jax.ShapeDtypeStruct((1, 224, 224, 3), jnp.float32)
+    shapes = jax.eval_shape(Swin.named("t", classes=1000).init, KEY, x)
+    assert count(shapes) / 1e6 == pytest.approx(28.29, rel=1e-3)
+    assert all(len(size["depths"]) == len(size["heads"]) == 4 for size in SIZES.values())
+    with pytest.raises(InputError, match="size: expected one of t, s"):
+        Swin.named("xl")
+    with pytest.raises(InputError, match="heads for each of 1 stages"):
+        jax.eval_shape(SMALL.clone(depths=(2,)).init, KEY, x)
+    with pytest.raises(InputError, match="pretrained: expected 2 windows"):
+        jax.eval_shape(SMALL.clone(pretrained=(2,)).init, KEY, x)
