@@ -53,7 +53,8 @@ class RandomSource(Source, Protocol):
 
 def drawn(source: Source, index: int, rng: np.random.Generator) -> Sample:
     """A sample of a source, by chance where the source has any."""
-    return source.draw(index, rng) if isinstance(source, RandomSource) else source[index]
+    # Not isinstance: that would ask a protocol for `groups`, which may be long, every time.
+    return source.draw(index, rng) if hasattr(source, "draw") else source[index]
 
 
 class Subset:
