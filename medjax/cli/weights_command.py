@@ -55,7 +55,7 @@ def run(arguments: Sequence[str]) -> None:
     name, *rest = arguments or ["--help"]
     if name in ("-h", "--help"):
         print(_HELP, end="")
-        return
+        raise SystemExit(0)
     if name not in commands:
         raise InputError("weights", f"one of {', '.join(commands)}", repr(name))
     commands[name](rest)

@@ -76,8 +76,8 @@ def test_scans_and_series_of_other_formats(tmp_path):
 def test_what_cannot_be_used_is_named(tmp_path):
     (tmp_path / "scan.xyz").write_text("text")
     reconstruct = Reconstruct(half)
-    with pytest.raises(InputError, match=r):
-        reconstruct(zero_filled, tmp_path / "scan.png")
+    with pytest.raises(InputError, match=r"scan.xyz: expected an image: .nii, .* '.xyz'"):
+        reconstruct(zero_filled, tmp_path / "scan.xyz")
     empty = tmp_path / "empty.h5"
     data.write_kspace(empty, np.zeros((1, 8, 8), np.complex64))
     with pytest.raises(InputError, match=r"empty.h5: expected k-space with samples, got zeros"):

@@ -15,11 +15,11 @@ def test_the_table_has_a_row_of_facts_for_each(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "400")
     lines = printed(capsys, "datasets").splitlines()
     for card in CARDS.values():
-        (row,) = [line for line in lines if line.split()[:1] == [card.name]]
-        page = card.page.split()[0].removeprefix("https://")
-        for fact in (card.modality, card.task, card.subjects, card.size, card.licence, page):
-            assert fact in row
-    assert "ICBM 152" in lines[[line.split()[:1] for line in lines].index(["icbm152"])]
+        (row,) = [n for n, line in enumerate(lines) if line.split()[:1] == [card.name]]
+        for fact in (card.modality, card.task, card.subjects, card.size):
+            assert fact in lines[row]
+        for fact in (card.licence, card.page.split()[0]):
+            assert fact in lines[row + 1]
     assert "camelyon16" not in printed(capsys, "models")
 
 
