@@ -155,7 +155,7 @@ class _Scan:
         self.field = rng.normal(scale=ELASTIC, size=(2, 8, 9))
         self.gamma = 2 ** rng.uniform(-0.7, 0.7)
         self.shading = rng.normal(scale=0.25, size=3)
-        self.noise = rng.uniform(0.01, 0.06)
+        self.noise = rng.uniform(0.005, 0.03)
 
     def patch(self, template: np.ndarray, centre: np.ndarray, rng: np.random.Generator):
         """The patch about a voxel of the template, float ``size``."""

@@ -25,9 +25,8 @@ from medjax.core.errors import InputError
 from medjax.core.progress import progress
 from medjax.core.trees import count
 from medjax.training import place
-from medjax.training.ahead import Ahead, compile_ahead
+from medjax.training.ahead import Ahead, compile_ahead, tpu_slice
 from medjax.training.records import read_json, write_json
-from medjax.training.topology import tpu_slice
 
 HERE = Path(__file__).parent
 CONFIGS = HERE.parents[1] / "configs"

@@ -23,7 +23,7 @@ def print_ahead(console: Any, placed: Any, where: Any) -> None:
     console.print(f"  operations       {cost.flops:>18,} of products, {_ms(cost.compute_seconds)}")
     console.print(f"  memory traffic   {cost.bytes:>18,} bytes, {_ms(cost.memory_seconds)}")
     total = sum(c.bytes for c in cost.collectives.values())
-    console.print(f"  sent to others   {total:>18,} bytes, {_ms(cost.collective_seconds)}")
+    console.print(f"  between chips    {total:>18,} bytes, {_ms(cost.collective_seconds)}")
     for name, found in cost.collectives.items():
         text = f"in {found.count:,}, {_ms(found.seconds)}"
         console.print(f"    {name:<14} {found.bytes:>18,} bytes {text}", soft_wrap=True)

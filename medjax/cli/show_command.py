@@ -48,7 +48,7 @@ def run(arguments: Sequence[str]) -> None:
     parameters = parameters_of(function, options)
     where = None
     if options.topology is not None:
-        from medjax.training.topology import tpu_slice
+        from medjax.training.ahead import tpu_slice
 
         where = tpu_slice(options.topology)
 

@@ -51,7 +51,13 @@ class ConvBlock(nn.Module):
             # A norm takes away any constant of its channel. The gradient of a bias
             # before it is rounding noise, which Adam would scale up to full steps.
             conv = Conv(
-                self.features, kernel_size, strides, norm is None, dtype=self.dtype, name=name
+                self.features,
+                kernel_size,
+                strides,
+                use_bias=norm is None,
+                dtype=self.dtype,
+                standardise=self.norm == "weight_standardised",
+                name=name,
             )
             y = conv(y)
             return y if norm is None else norm(y.astype(jnp.float32)).astype(self.dtype)

@@ -50,4 +50,4 @@ def test_a_step_compiles_for_v5e(config):
         # chips hold together is 5.6 million numbers, and 16 samples a chip have more.
         total = int(re.search(r"^parameters: ([\d,]+)", done.stdout, re.M)[1].replace(",", ""))
         assert number("all-gather") > 0
-        assert total < number("sent to others") < 3 * 4 * total
+        assert total < number("between chips") < 3 * 4 * total

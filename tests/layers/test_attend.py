@@ -20,6 +20,10 @@ def with_values(module, x):
     return jax.tree.map(lambda s: normal(s.size, *s.shape), shapes)
 
 
+def applied(module, variables, x):
+    return module.apply(jax.tree.map(jnp.asarray, variables), x)
+
+
 def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
@@ -33,7 +37,7 @@ def test_squeeze_and_excitation_is_its_equation(spatial):
     z = np.maximum(z @ reduce["kernel"] + reduce["bias"], 0)
     weights = sigmoid(z @ expand["kernel"] + expand["bias"])
     expected = np.asarray(x) * weights.reshape(2, *(1,) * len(spatial), 6)
-    np.testing.assert_allclose(module.apply(variables, x), expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(applied(module, variables, x), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_channel_attention_adds_what_the_mean_and_the_maximum_say():
@@ -43,7 +47,7 @@ def test_channel_attention_adds_what_the_mean_and_the_maximum_say():
     flat = np.asarray(x).reshape(2, -1, 6)
     logits = sum(np.maximum(z @ reduce, 0) @ expand for z in (flat.mean(1), flat.max(1)))
     expected = np.asarray(x) * sigmoid(logits)[:, None, None]
-    np.testing.assert_allclose(module.apply(variables, x), expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(applied(module, variables, x), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_spatial_attention_weights_places_by_mean_and_maximum_of_their_channels():
@@ -53,7 +57,7 @@ def test_spatial_attention_weights_places_by_mean_and_maximum_of_their_channels(
     both = np.stack([np.asarray(x).mean(-1), np.asarray(x).max(-1)], axis=-1)
     weights = sigmoid(both @ conv["kernel"][0, 0] + conv["bias"])
     np.testing.assert_allclose(
-        module.apply(variables, x), np.asarray(x) * weights, rtol=1e-5, atol=1e-6
+        applied(module, variables, x), np.asarray(x) * weights, rtol=1e-5, atol=1e-6
     )
 
 
@@ -71,7 +75,7 @@ def test_a_non_local_block_adds_to_each_place_what_all_others_say():
     weights = np.exp(logits - logits.max(-1, keepdims=True))
     weights /= weights.sum(-1, keepdims=True)
     expected = tokens + embedded("out", weights @ value)
-    got = module.apply(variables, x)
+    got = applied(module, variables, x)
     np.testing.assert_allclose(got, expected.reshape(x.shape), rtol=1e-4, atol=1e-5)
 
 

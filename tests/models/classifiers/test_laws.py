@@ -41,8 +41,8 @@ CASES = {
     "convnext": (ConvNeXt(3, **SMALL, layer_scale=0.5, drop_path=0.1), (4, 8, 16)),
 }
 SIZE = {"alexnet": 64}  # which others need not
-# A constant before a convolution and batch norm, which takes it away.
-WITHOUT_GRADIENT = ("block0/project/norm/bias",)
+# Constants before a convolution and batch norm, which takes them away.
+WITHOUT_GRADIENT = ("block0/project/norm/bias", "block1/project/norm/bias")
 
 
 def image(*shape):

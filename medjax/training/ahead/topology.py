@@ -8,8 +8,7 @@ import re
 from typing import Any, NamedTuple
 
 from medjax.core.errors import InputError, MissingExtraError
-
-from .hardware import CHIPS, Chip
+from medjax.training.hardware import CHIPS, Chip
 
 # How live hosts join the two cores of a chip to one device.
 _CORES = {"v4": "megacore", "v5p": "megachip_tccontrol", "v6e": "megachip_tccontrol"}

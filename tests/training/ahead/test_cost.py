@@ -11,10 +11,11 @@ from jax.sharding import PartitionSpec as P
 
 from medjax.core.errors import InputError
 from medjax.training import Placement
-from medjax.training.cost import bandwidth, groups, products, step_cost
+from medjax.training.ahead import step_cost, tpu_slice
+from medjax.training.ahead.collectives import bandwidth, groups
+from medjax.training.ahead.hlo import parse
+from medjax.training.ahead.products import products
 from medjax.training.hardware import CHIPS, chip_of
-from medjax.training.hlo import parse
-from medjax.training.topology import tpu_slice
 
 V5E = CHIPS["v5e"]
 QUICK = {"xla_backend_optimization_level": 0}

@@ -8,9 +8,9 @@ from typing import NamedTuple
 import jax
 
 from medjax.core.errors import InputError
+from medjax.training.setup import Placed
 
 from .cost import StepCost, step_cost
-from .setup import Placed
 from .topology import Slice
 
 
