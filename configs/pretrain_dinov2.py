@@ -2,6 +2,7 @@
 
     medjax data prepare FOLDER stores/tiles
     medjax train configs/pretrain_dinov2.py --store stores/tiles --run runs/dinov2
+    medjax weights export runs/dinov2 -o encoder.safetensors
     medjax show configs/pretrain_dinov2.py --size l --batch-size 1024 --placement fsdp \\
         --topology v5e:16x16
 
@@ -23,7 +24,7 @@ from medjax import augment, data, learners, training
 from medjax.augment.views import modality_view, multi_crop
 from medjax.core.errors import InputError
 from medjax.core.trees import map_named
-from medjax.learners.contrastive import PrototypeHead, cosine, dinov2
+from medjax.learners.contrastive import PrototypeHead, cosine, dinov2, encoder_variables
 from medjax.models.vit import ViT
 
 
@@ -50,6 +51,7 @@ def experiment(
     workers: int = 0,
     placement: str = "data",
     on_error: Literal["raise", "skip"] = "raise",
+    monitor_every: int = 10,
     checkpoint_every: int = 500,
     seed: int = 0,
 ) -> training.Experiment:
@@ -77,21 +79,15 @@ def experiment(
         workers: loader processes.
         placement: of state and batch over the devices, such as data, fsdp or fsdp+tensor:4.
         on_error: stop at a case that cannot be read, or skip and list it.
+        monitor_every: steps between looks at rank, uniformity and alignment; 0 for none.
         checkpoint_every: steps between checkpoints.
         seed: of everything random.
     """
     if steps < 1:  # before the schedule is made of it
         raise InputError("--steps", "a number of at least 1", steps)
 
-    @functools.lru_cache
-    def source():
-        if not store:
-            raise InputError("--store", "a prepared store ('medjax data prepare')", "none")
-        opened = data.Store(store, cache=int(cache * 2**30))
-        return data.Patches(opened, tile, label=None, foreground=0.0, per_volume=per_image)
-
-    if store:
-        channels = max(1, len(source().cases[0].entries["image"].channels))
+    archive = data.Archive(store, tile, per_image, cache)
+    channels = archive.channels(channels)
 
     encoder = ViT.named(
         size,
@@ -121,6 +117,8 @@ def experiment(
         momentum=cosine(0.994, 1.0, steps),
         small=augment.views.small_names(small_count),
     )
+    if monitor_every:
+        learner = learners.monitored(learner, augment.views.LARGE, every=monitor_every)
     entries = {"image": augment.Image(channels="last")}
     wide = modality_view(modality, (large, large), crop=(0.32, 1.0), entries=entries)
     narrow = modality_view(modality, (small, small), crop=(0.05, 0.32), entries=entries)
@@ -132,17 +130,12 @@ def experiment(
             "image": jax.ShapeDtypeStruct((batch_size, *tile, channels), jnp.float32),
             "index": jax.ShapeDtypeStruct((batch_size,), jnp.int32),
         },
-        train=lambda host, hosts: data.training(
-            source(),
-            batch_size=batch_size,
-            seed=seed,
-            workers=workers,
-            on_error=on_error,
-            host=host,
-            hosts=hosts,
+        train=archive.training(
+            batch_size=batch_size, seed=seed, workers=workers, on_error=on_error
         ),
         steps=steps,
         seed=seed,
         checkpoint_every=checkpoint_every,
         placement=training.Placement.parse(placement),
+        pretrained=functools.partial(encoder_variables, teacher=True),
     )

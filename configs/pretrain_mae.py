@@ -2,6 +2,7 @@
 
     medjax data prepare FOLDER stores/archive --spacing median --normalise zscore
     medjax train configs/pretrain_mae.py --store stores/archive --run runs/mae
+    medjax weights export runs/mae -o encoder.safetensors
     medjax show configs/pretrain_mae.py --size l --batch-size 4096 --placement fsdp \\
         --topology v5e:16x16
 
@@ -21,7 +22,7 @@ import optax
 from medjax import augment, data, learners, training
 from medjax.core.errors import InputError
 from medjax.core.trees import map_named
-from medjax.learners.predictive import mae
+from medjax.learners.predictive import backbone_variables, mae
 from medjax.models.pretraining import MAEDecoder
 from medjax.models.vit import ViT
 
@@ -48,6 +49,7 @@ def experiment(
     workers: int = 0,
     placement: str = "data",
     on_error: Literal["raise", "skip"] = "raise",
+    monitor_every: int = 10,
     checkpoint_every: int = 500,
     seed: int = 0,
 ) -> training.Experiment:
@@ -74,6 +76,7 @@ def experiment(
         workers: loader processes.
         placement: of state and batch over the devices, such as data, fsdp or fsdp+tensor:4.
         on_error: stop at a case that cannot be read, or skip and list it.
+        monitor_every: steps between looks at rank, uniformity and alignment; 0 for none.
         checkpoint_every: steps between checkpoints.
         seed: of everything random.
     """
@@ -82,16 +85,8 @@ def experiment(
     if len(patch) != len(crop):
         raise InputError("--patch", f"{len(crop)} numbers, as --crop has", len(patch))
 
-    @functools.lru_cache
-    def source():
-        if not store:
-            raise InputError("--store", "a prepared store ('medjax data prepare')", "none")
-        opened = data.Store(store, cache=int(cache * 2**30))
-        return data.Patches(opened, crop, label=None, foreground=0.0, per_volume=per_volume)
-
-    if store:
-        cases = source().cases
-        channels = max(1, len(cases[0].entries["image"].channels))
+    archive = data.Archive(store, crop, per_volume, cache)
+    channels = archive.channels(channels)
     dtype = jnp.dtype(precision)
     encoder = ViT.named(
         size, patch=patch, image_size=crop, positions="sinusoidal", remat=remat, dtype=dtype
@@ -106,6 +101,8 @@ def experiment(
         mask=functools.partial(map_named, lambda path, _: path.endswith("kernel")),
     )
     learner = mae(encoder, optimizer, ratio=hidden, decoder=decoder)
+    if monitor_every:
+        learner = learners.monitored(learner, every=monitor_every)
     learner = learners.accumulated(learner, accumulate) if accumulate > 1 else learner
     entries = {"image": augment.Image(channels="last")}
     flips = [augment.flip(axis, entries=entries) for axis in range(-len(crop), 0)]
@@ -117,17 +114,12 @@ def experiment(
             "image": jax.ShapeDtypeStruct((batch_size, *crop, channels), jnp.float32),
             "index": jax.ShapeDtypeStruct((batch_size,), jnp.int32),
         },
-        train=lambda host, hosts: data.training(
-            source(),
-            batch_size=batch_size,
-            seed=seed,
-            workers=workers,
-            on_error=on_error,
-            host=host,
-            hosts=hosts,
+        train=archive.training(
+            batch_size=batch_size, seed=seed, workers=workers, on_error=on_error
         ),
         steps=steps,
         seed=seed,
         checkpoint_every=checkpoint_every,
         placement=training.Placement.parse(placement),
+        pretrained=backbone_variables,
     )

@@ -2,6 +2,7 @@
 
     medjax data prepare FOLDER stores/tiles
     medjax train configs/pretrain_simclr.py --store stores/tiles --run runs/simclr
+    medjax weights export runs/simclr -o encoder.safetensors
     medjax show configs/pretrain_simclr.py --batch-size 4096 --topology v5e:4x4
 
 The recipe is that of Chen et al. 2020 (arXiv:2002.05709, section 2 and appendix B.6) in the
@@ -12,7 +13,6 @@ Without a store, 'show' works and 'train' does not.
 
 from __future__ import annotations
 
-import functools
 from typing import Literal
 
 import jax
@@ -23,7 +23,7 @@ from medjax import augment, data, learners, training
 from medjax.augment.views import modality_view, views
 from medjax.core.errors import InputError
 from medjax.core.trees import map_named
-from medjax.learners.contrastive import simclr
+from medjax.learners.contrastive import encoder_variables, simclr
 from medjax.models.classifiers.resnet import ResNet
 
 
@@ -46,6 +46,7 @@ def experiment(
     workers: int = 0,
     placement: str = "data",
     on_error: Literal["raise", "skip"] = "raise",
+    monitor_every: int = 10,
     checkpoint_every: int = 500,
     seed: int = 0,
 ) -> training.Experiment:
@@ -69,21 +70,15 @@ def experiment(
         workers: loader processes.
         placement: of state and batch over the devices, such as data, fsdp or fsdp+tensor:4.
         on_error: stop at a case that cannot be read, or skip and list it.
+        monitor_every: steps between looks at rank, uniformity and alignment; 0 for none.
         checkpoint_every: steps between checkpoints.
         seed: of everything random.
     """
     if steps < 1:  # before the schedule is made of it
         raise InputError("--steps", "a number of at least 1", steps)
 
-    @functools.lru_cache
-    def source():
-        if not store:
-            raise InputError("--store", "a prepared store ('medjax data prepare')", "none")
-        opened = data.Store(store, cache=int(cache * 2**30))
-        return data.Patches(opened, tile, label=None, foreground=0.0, per_volume=per_image)
-
-    if store:
-        channels = max(1, len(source().cases[0].entries["image"].channels))
+    archive = data.Archive(store, tile, per_image, cache)
+    channels = archive.channels(channels)
 
     def kernels(params):
         return map_named(lambda path, _: path.endswith("kernel"), params)
@@ -95,6 +90,8 @@ def experiment(
     )
     encoder = ResNet.named(size, dtype=jnp.dtype(precision))
     learner = simclr(encoder, optimizer, temperature=temperature)
+    if monitor_every:
+        learner = learners.monitored(learner, ("first", "second"), every=monitor_every)
     entries = {"image": augment.Image(channels="last")}
     one = modality_view(modality, view, entries=entries)
     learner = learners.augmented(learner, views({"first": one, "second": one}))
@@ -105,17 +102,12 @@ def experiment(
             "image": jax.ShapeDtypeStruct((batch_size, *tile, channels), jnp.float32),
             "index": jax.ShapeDtypeStruct((batch_size,), jnp.int32),
         },
-        train=lambda host, hosts: data.training(
-            source(),
-            batch_size=batch_size,
-            seed=seed,
-            workers=workers,
-            on_error=on_error,
-            host=host,
-            hosts=hosts,
+        train=archive.training(
+            batch_size=batch_size, seed=seed, workers=workers, on_error=on_error
         ),
         steps=steps,
         seed=seed,
         checkpoint_every=checkpoint_every,
         placement=training.Placement.parse(placement),
+        pretrained=encoder_variables,
     )

@@ -230,6 +230,8 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/pretraining"))
     parser.add_argument("--out", type=Path, default=HERE)
     options = parser.parse_args()
+    # Seeds and methods share most programs: what one has compiled, the others read.
+    jax.config.update("jax_compilation_cache_dir", str(options.runs.absolute() / "programs"))
     networks = dict.fromkeys(methods.METHODS[m].network for m in options.methods)
     asked = ["pixels"]
     asked += [f"{control}-{network}" for network in networks for control in ("random", "scratch")]

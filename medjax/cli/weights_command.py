@@ -1,4 +1,4 @@
-"""``medjax weights import FILE.safetensors --as vit_b16``, ``medjax weights list``."""
+"""``medjax weights import FILE.safetensors --as vit_b16``, ``export RUN``, ``list``."""
 
 from __future__ import annotations
 
@@ -15,13 +15,18 @@ _IMPORT = (
     "Bring another library's checkpoint to medjax's names and layouts. Every tensor must be "
     "used and every parameter filled; whatever is not is listed, and nothing is written."
 )
+_EXPORT = (
+    "The network that a run pretrained, without what its method needed beside it, as "
+    "safetensors: 'medjax.models.weights.load_weights' reads them for 'module.apply'."
+)
 _LIST = "Architectures whose weights can be imported, and the libraries whose names are known."
-_HELP = """usage: medjax weights import|list [ARGUMENTS]
+_HELP = """usage: medjax weights import|export|list [ARGUMENTS]
 
-Weights from elsewhere.
+Weights from elsewhere, and for elsewhere.
 
 commands:
   import  FILE --as NAME  a safetensors file of another library to medjax's own
+  export  RUN             the network that a run pretrained, to a safetensors file
   list                    names of the architectures, and whose files they take
 """
 
@@ -45,13 +50,23 @@ class ImportOptions:
 
 
 @dataclass(kw_only=True)
+class ExportOptions:
+    run: Positional[Path]
+    """The folder of a run whose config says what it pretrains."""
+    output: Annotated[Path | None, alias("-o")] = None
+    """A .safetensors file; by default pretrained.safetensors in RUN."""
+    config: Path | None = None
+    """The run's config, where it is not found by its content in ./configs or here."""
+
+
+@dataclass(kw_only=True)
 class ListOptions:
     pass
 
 
 def run(arguments: Sequence[str]) -> None:
     """Run the command."""
-    commands = {"import": _import, "list": _list}
+    commands = {"import": _import, "export": _export, "list": _list}
     name, *rest = arguments or ["--help"]
     if name in ("-h", "--help"):
         print(_HELP, end="")
@@ -91,6 +106,26 @@ def _import(arguments: Sequence[str]) -> None:
     for what, names in (("adapted", report.adapted), ("ignored", report.ignored)):
         if names:
             print(f"  {what}: {', '.join(sorted(names))}")
+
+
+def _export(arguments: Sequence[str]) -> None:
+    options = parse(ExportOptions, arguments, command="weights export", about=_EXPORT)
+    output = options.output or options.run / "pretrained.safetensors"
+    if output.suffix != ".safetensors":
+        raise InputError("--output", "a name that ends in .safetensors", output)
+
+    from medjax.core.trees import count
+    from medjax.models.weights import save_weights
+
+    from .runs import open_run, trained_state
+
+    experiment, _ = open_run(options.run, options.config)
+    if experiment.pretrained is None:
+        raise InputError(options.run, "a run whose config sets 'pretrained'", "one without")
+    _, state = trained_state(experiment, options.run)
+    variables = experiment.pretrained(state)
+    save_weights(output, variables)
+    print(f"{output}: {count(variables)} parameters of step {int(state.step)}")
 
 
 def _list(arguments: Sequence[str]) -> None:

@@ -41,6 +41,7 @@ SOURCES = Registry(
 )
 
 _LAZY = {
+    "Archive": "archive",
     "Case": "case",
     "SourceBuilder": "tfds_builder",
     "TfdsSource": "tfds_builder",

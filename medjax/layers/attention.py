@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import re
 from collections.abc import Callable
 from typing import Literal
 
@@ -16,7 +18,9 @@ from .layer_norm import LayerNorm
 
 Implementation = Literal["xla", "cudnn"] | None
 """Of softmax attention: XLA's own operations; cuDNN's fused kernel, which never writes the
-attention matrix and needs an NVIDIA GPU and bfloat16 or float16; None takes JAX's default."""
+attention matrix and needs an NVIDIA GPU and bfloat16 or float16; None takes cuDNN's where
+there is one that takes the arrays (`fits_cudnn`), and XLA's elsewhere. cuDNN's has no second
+or forward-mode derivative, for which XLA's is to be named."""
 
 AttentionKind = Literal["softmax", "linear"]
 
@@ -42,6 +46,22 @@ def linear_attention(
     return (jnp.einsum("bthc,bhcd->bthd", query, context) / weight[..., None]).astype(value.dtype)
 
 
+@functools.cache
+def has_cudnn() -> bool:
+    """Whether the default device is an NVIDIA GPU with a fused kernel (Ampere or newer)."""
+    if jax.default_backend() != "gpu":
+        return False
+    capability = str(getattr(jax.devices()[0], "compute_capability", ""))
+    return re.fullmatch(r"\d+\.\d+", capability) is not None and float(capability) >= 8
+
+
+def fits_cudnn(query: Array, bias: Array | None, mask: Array | None) -> bool:
+    """Whether cuDNN's kernel takes these; of biases and masks it takes some, and none here."""
+    half = query.dtype in (jnp.bfloat16, jnp.float16)
+    channels = query.shape[-1]
+    return half and channels % 8 == 0 and channels <= 128 and bias is None and mask is None
+
+
 def attend(
     query: Float[Array, "batch target head channel"],
     key: Float[Array, "batch source head channel"],
@@ -63,11 +83,37 @@ def attend(
         scale: of the products; by default one over the root of the channels.
         implementation: see `Implementation`.
     """
+
+    def plain(query: Array, key: Array, value: Array) -> Array:
+        return jax.nn.dot_product_attention(
+            query, key, value, bias, mask, scale=scale, implementation="xla"
+        )
+
+    def fused(query: Array, key: Array, value: Array) -> Array:
+        lengths = {}
+        targets, sources = query.shape[1], key.shape[1]
+        if bias is None and mask is None and (targets % 2 or sources % 2):
+            # Its backward pass takes even numbers of tokens only, and a class token makes odd.
+            query, key, value = (
+                jnp.pad(a, [(0, 0), (0, a.shape[1] % 2), (0, 0), (0, 0)])
+                for a in (query, key, value)
+            )
+            for name, count in (("query", targets), ("key_value", sources)):
+                lengths[f"{name}_seq_lengths"] = jnp.full(query.shape[:1], count, jnp.int32)
+        y = jax.nn.dot_product_attention(
+            query, key, value, bias, mask, scale=scale, implementation="cudnn", **lengths
+        )
+        return y[:, :targets]
+
     # JAX works out the dtype of its sums by a promotion, which strict promotion forbids.
     with jax.numpy_dtype_promotion("standard"):
-        return jax.nn.dot_product_attention(
-            query, key, value, bias, mask, scale=scale, implementation=implementation
-        )
+        if implementation is None and has_cudnn() and fits_cudnn(query, bias, mask):
+            # By the platform that is compiled for, which may be another than the one at hand.
+            # What one kept for the backward pass the other would have to keep as well: so
+            # XLA's, which would keep the attention matrix, keeps nothing.
+            elsewhere = jax.checkpoint(plain)
+            return jax.lax.platform_dependent(query, key, value, cuda=fused, default=elsewhere)
+        return (fused if implementation == "cudnn" else plain)(query, key, value)
 
 
 class MultiHeadAttention(nn.Module):

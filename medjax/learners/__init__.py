@@ -1,10 +1,15 @@
-"""How parameters change: paradigms, and combinators that take a learner and return one."""
+"""How parameters change: paradigms, and combinators that take a learner and return one.
+
+Learning without labels is in two rooms of its own: `medjax.learners.contrastive` and
+`medjax.learners.predictive`.
+"""
 
 from medjax.core.registry import Registry
 
 from .combinators import accumulated, augmented, averaged
 from .equivariant import equivariant, random_flip, random_rotation, random_shift
 from .learner import Gradients, Learner, Phase, State
+from .monitored import monitored
 from .noise2noise import noise2noise
 from .noise2void import noise2void
 from .objective import descend, minimize
@@ -21,9 +26,36 @@ LEARNERS = Registry(
         "sure": "medjax.learners.sure:sure",
         "ssdu": "medjax.learners.ssdu:ssdu",
         "equivariant": "medjax.learners.equivariant:equivariant",
+        "simclr": "medjax.learners.contrastive.simclr:simclr",
+        "supcon": "medjax.learners.contrastive.simclr:supcon",
+        "moco_v1": "medjax.learners.contrastive.moco:moco_v1",
+        "moco_v2": "medjax.learners.contrastive.moco:moco_v2",
+        "moco_v3": "medjax.learners.contrastive.moco:moco_v3",
+        "pirl": "medjax.learners.contrastive.pirl:pirl",
+        "byol": "medjax.learners.contrastive.byol:byol",
+        "dino": "medjax.learners.contrastive.dino:dino",
+        "dinov2": "medjax.learners.contrastive.dinov2:dinov2",
+        "local_global": "medjax.learners.contrastive.dense:local_global",
+        "micle": "medjax.learners.contrastive.patients:micle",
+        "medaug": "medjax.learners.contrastive.patients:medaug",
+        "convirt": "medjax.learners.contrastive.convirt:convirt",
+        "mae": "medjax.learners.predictive.masked:mae",
+        "simmim": "medjax.learners.predictive.masked:simmim",
+        "inpainting": "medjax.learners.predictive.restore:inpainting",
+        "colourisation": "medjax.learners.predictive.colour:colourisation",
+        "relative_patch": "medjax.learners.predictive.position:relative_patch",
+        "jigsaw": "medjax.learners.predictive.puzzle:jigsaw",
+        "rotation": "medjax.learners.predictive.rotation:rotation",
+        "rubiks_cube": "medjax.learners.predictive.puzzle:rubiks_cube",
+        "rubiks_cube_plus": "medjax.learners.predictive.puzzle:rubiks_cube_plus",
+        "context_restoration": "medjax.learners.predictive.restore:context_restoration",
+        "models_genesis": "medjax.learners.predictive.restore:models_genesis",
+        "anatomical_position": "medjax.learners.predictive.position:anatomical_position",
+        "metadata": "medjax.learners.predictive.metadata:metadata",
         "augmented": "medjax.learners.combinators:augmented",
         "averaged": "medjax.learners.combinators:averaged",
         "accumulated": "medjax.learners.combinators:accumulated",
+        "monitored": "medjax.learners.monitored:monitored",
     },
 )
 
@@ -40,6 +72,7 @@ __all__ = [
     "equivariant",
     "gaussian_selection",
     "minimize",
+    "monitored",
     "noise2noise",
     "noise2void",
     "random_flip",

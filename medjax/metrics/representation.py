@@ -17,6 +17,7 @@ from medjax.core.types import Array, Float
 
 _CHUNK = 1024  # queries whose similarities are in memory at a time
 _TINY = 1e-12  # below any length of features that are not zero
+_WHOLE = jax.lax.Precision.HIGHEST  # accelerators round products, which hides small distances
 
 
 def effective_rank(features: Array) -> Float[Array, ""]:
@@ -56,7 +57,7 @@ def uniformity(features: Array) -> Float[Array, ""]:
     n = x.shape[0]
     if n < 2:
         raise InputError("uniformity", "at least two samples", n)
-    squared = 2 - 2 * x @ x.T
+    squared = 2 - 2 * jnp.matmul(x, x.T, precision=_WHOLE)
     pairs = ~jnp.eye(n, dtype=bool)
     return jax.scipy.special.logsumexp(-2 * squared, where=pairs) - math.log(n * (n - 1))
 
@@ -117,7 +118,8 @@ def neighbour_votes(
     keys = _unit(keys)
 
     def one(query: Array) -> Array:
-        return _share(keys @ query, votes, neighbours, temperature)
+        similarity = jnp.matmul(keys, query, precision=_WHOLE)
+        return _share(similarity, votes, neighbours, temperature)
 
     return jax.lax.map(one, _unit(queries), batch_size=min(_CHUNK, queries.shape[0]))
 
@@ -150,7 +152,8 @@ def neighbour_accuracy(
     votes = _one_hot(labels, n, classes)
 
     def one(index: Array) -> Array:
-        similarity = jnp.where(jnp.arange(n) == index, -jnp.inf, x @ x[index])
+        similarity = jnp.matmul(x, x[index], precision=_WHOLE)
+        similarity = jnp.where(jnp.arange(n) == index, -jnp.inf, similarity)
         return _share(similarity, votes, neighbours, temperature)
 
     shares = jax.lax.map(one, jnp.arange(n), batch_size=min(_CHUNK, n))

@@ -31,7 +31,7 @@ SIZES: dict[str, dict[str, Any]] = {
 
 
 class Swin(Backbone):
-    """Swin transformer of Liu et al. 2021 (arXiv:2103.14030) and 2022 (arXiv:2111.09883).
+    """Swin transformer, T to L, of Liu et al. 2021 (arXiv:2103.14030) and 2022 (arXiv:2111.09883).
 
     As in the papers: attention in windows that shift from block to block, patches merged by
     two along each axis between stages, and the mean of the last stage's normed patches. The

@@ -63,7 +63,7 @@ class Encoded(NamedTuple):
 
 
 class ViT(Backbone):
-    """Vision transformer of Dosovitskiy et al. 2021 (arXiv:2010.11929).
+    """Vision transformer of Dosovitskiy et al. 2021 (arXiv:2010.11929), Ti, S, B, L, H and g.
 
     As in the paper: patches, a class token, learned positions, pre-norm blocks, GELU. What
     differs: 2D and 3D by the input; images of any size (zeros fill the last patch, and

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from medjax.core.errors import InputError
-from medjax.core.types import Array, Batch, Key
-from medjax.learners import Learner
+from medjax.core.types import Array, Batch, Key, PyTree
+from medjax.learners import Learner, State
 
 from .placement import Placement
 
@@ -100,6 +100,8 @@ class Experiment:
         predictor: ``(predict, path) -> image``: reads a user's file, calls
             ``predict(batch)`` and gives an image with its geometry; it validates
             the file before anything else.
+        pretrained: takes out of a learner's state the variables of the network that another
+            task goes on from, for ``medjax weights export``; None where there is no such.
         labels: how methods are called in figures and tables, by name.
         caveats: what the result does not show, for the top of the report.
         splits: how the data was divided, in words, by part.
@@ -120,6 +122,7 @@ class Experiment:
     evaluate_every: int = 200
     checkpoint_every: int = 100
     predictor: Callable[[Callable[[Batch], Any], Path], Any] | None = None
+    pretrained: Callable[[State], PyTree] | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     caveats: tuple[str, ...] = ()
     splits: Mapping[str, str] = field(default_factory=dict)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from medjax.augment import corrupt
+from medjax.augment import corrupt, pieces
 from medjax.core.errors import InputError
 
 SHAPES = [(12, 9), (9, 8, 10)]
@@ -130,15 +130,15 @@ def test_intensities_are_mapped_by_monotone_curves():
 @pytest.mark.parametrize("shape", [(3, 3), (3, 3, 3)])
 def test_quarter_turns_are_numpys_and_all_different(shape):
     image, ndim = numbered(shape), len(shape)
-    count = len(corrupt.quarter_turns(ndim))
-    turn = jax.vmap(corrupt.turned, (None, 0))
+    count = len(pieces.quarter_turns(ndim))
+    turn = jax.vmap(pieces.turned, (None, 0))
     turned = np.asarray(compiled(turn, jnp.asarray(image), jnp.arange(count)))
     planes = [(0, 1), (0, 2), (1, 2)] if ndim == 3 else [(0, 1)]
     wanted = [image] + [np.rot90(image, k, plane) for plane in planes for k in (1, 2, 3)]
     np.testing.assert_array_equal(turned, np.stack(wanted))
     assert len({one.tobytes() for one in turned}) == count == (4 if ndim == 2 else 10)
     with pytest.raises(InputError, match="equal sizes"):
-        corrupt.turned(jnp.zeros((2, 3, 1)), jnp.asarray(0))
+        pieces.turned(jnp.zeros((2, 3, 1)), jnp.asarray(0))
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -146,7 +146,7 @@ def test_tiles_come_from_their_cells(shape):
     image, grid, gap = numbered(shape), (3, 2, 2)[: len(shape)], (1, 0, 2)[: len(shape)]
     cells = np.asarray(shape) // grid
     places = []
-    for tiles in each(lambda key, x: corrupt.tiles(key, x, grid, gap), image):
+    for tiles in each(lambda key, x: pieces.tiles(key, x, grid, gap), image):
         assert tiles.shape == (np.prod(grid), *(cells - gap), 2)
         for number, tile in enumerate(tiles[..., 0]):
             where = np.stack(np.unravel_index(tile.astype(int), shape))
@@ -159,4 +159,4 @@ def test_tiles_come_from_their_cells(shape):
             places.append(tuple(start - corner))
     assert set(np.asarray(places).max(0)) == set(gap)
     with pytest.raises(InputError, match="gap"):
-        corrupt.tiles(keys(1)[0], jnp.asarray(image), grid, tuple(cells.tolist()))
+        pieces.tiles(keys(1)[0], jnp.asarray(image), grid, tuple(cells.tolist()))

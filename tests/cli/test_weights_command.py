@@ -1,9 +1,11 @@
 """``medjax weights``."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
-from medjax.cli import weights_command
+from medjax.cli import runs, weights_command
 from medjax.core.errors import InputError
 from medjax.models.vit import ViT
 from medjax.models.weights import catalogue, load_weights, vit
@@ -79,5 +81,23 @@ def test_list_names_architectures_and_the_libraries_whose_files_they_take(capsys
     weights_command.run(["list"])
     lines = [line.split("  ") for line in capsys.readouterr().out.splitlines()]
     assert ["vit_b16", "timm, torchvision"] in [[line[0], line[-1].strip()] for line in lines]
-    with pytest.raises(InputError, match="weights: expected one of import, list"):
+    with pytest.raises(InputError, match="weights: expected one of import, export, list"):
         weights_command.run(["delete"])
+
+
+def test_export_writes_what_a_run_pretrained(tmp_path, monkeypatch, capsys):
+    run, found = tmp_path / "run", {"params": {"kernel": np.ones((2, 3), np.float32)}}
+    state = SimpleNamespace(params={"backbone": found["params"], "decoder": {}}, step=7)
+    experiment = SimpleNamespace(pretrained=lambda state: {"params": state.params["backbone"]})
+    monkeypatch.setattr(runs, "open_run", lambda run, config: (experiment, {}))
+    monkeypatch.setattr(runs, "trained_state", lambda experiment, run: (None, state))
+    run.mkdir()
+    weights_command.run(["export", str(run)])
+    assert "6 parameters of step 7" in capsys.readouterr().out
+    written = load_weights(run / "pretrained.safetensors")
+    np.testing.assert_array_equal(written["params"]["kernel"], found["params"]["kernel"])
+    with pytest.raises(InputError, match=r"ends in \.safetensors"):
+        weights_command.run(["export", str(run), "-o", str(tmp_path / "weights.npz")])
+    experiment.pretrained = None
+    with pytest.raises(InputError, match="whose config sets 'pretrained'"):
+        weights_command.run(["export", str(run)])

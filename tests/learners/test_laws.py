@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny
+from learners.learner_cases import contrastive, predictive
 
 from medjax import augment, learners
 from medjax.core.errors import InputError
@@ -58,6 +59,12 @@ CASES = {
     "augmented": lambda: learners.augmented(tiny.learner(), lambda key, batch: batch),
     "averaged": lambda: learners.averaged(tiny.learner(), 0.9),
     "accumulated": lambda: tiny.learner(lambda learner: learners.accumulated(learner, 2)),
+    "monitored": lambda: learners.augmented(
+        learners.monitored(tiny.learner(), features=lambda state, batch: batch["image"][:, 0]),
+        lambda key, batch: batch,
+    ),
+    **contrastive.CASES,
+    **predictive.CASES,
 }
 
 
@@ -79,7 +86,8 @@ def test_every_learner_has_a_case():
 @pytest.mark.parametrize("name", CASES)
 def test_steps_lower_the_loss_and_keep_only_arrays(name, batch, scan):
     learner = CASES[name]()
-    state = jax.jit(learner.init)(jax.random.key(0), batch)
+    # Threefry takes XLA on CPU a second a parameter to compile.
+    state = jax.jit(learner.init)(jax.random.key(0, impl="rbg"), batch)
     structure = jax.tree.structure(state)
     step = jax.jit(learner.step)
     losses = []

@@ -1,7 +1,9 @@
-"""Both versions of the Swin transformer beside timm's."""
+"""Both versions of the Swin transformer beside those of timm, torchvision and MONAI."""
 
+import functools
 from pathlib import Path
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,24 +11,49 @@ import pytest
 
 from medjax.core.errors import InputError
 from medjax.core.trees import count, named_leaves
-from medjax.models.swin import SIZES, Swin
-from medjax.models.weights.importer import import_weights
-from medjax.models.weights.swin import MICROSOFT, TIMM
+from medjax.models.swin import SIZES, Swin, SwinBlock
+from medjax.models.weights import import_file, import_weights, save_weights
+from medjax.models.weights.catalogue import Entry
+from medjax.models.weights.importer import OWN
+from medjax.models.weights.swin import ENTRIES, INFLATIONS, MICROSOFT, TIMM, TORCHVISION
 
 KEY = jax.random.key(0, impl="rbg")
 REFERENCE = Path(__file__).parents[1] / "reference" / "swin.npz"
 SMALL = Swin(3, 8, (2, 2), (1, 2), 2, 4, mlp_ratio=2)
 CASES = {
-    "whole": SMALL,
-    "split": SMALL,
-    "whole_v2": SMALL.clone(version=2),
-    "split_v2": SMALL.clone(version=2, pretrained=(2, 3)),
+    "whole": (TIMM, SMALL),
+    "split": (TIMM, SMALL),
+    "whole_v2": (TIMM, SMALL.clone(version=2)),
+    "split_v2": (TIMM, SMALL.clone(version=2, pretrained=(2, 3))),
+    "torchvision": (TORCHVISION, SMALL),
+    "torchvision_v2": (TORCHVISION, SMALL.clone(version=2)),
 }
+
+
+class Blocks(nn.Module):
+    """Two blocks of volumes, the second shifted."""
+
+    @nn.compact
+    def __call__(self, x):
+        for i in range(2):
+            fields = (2, (4, 4, 4), bool(i), 2, 1, None, None, 1e-5, jnp.float32)
+            x = SwinBlock(*fields, name=f"stage0_block{i}")(x, 0.0, False)
+        return x
 
 
 def compiled(function, *arguments):
     options = {"xla_backend_optimization_level": 0}
     return jax.jit(function, compiler_options=options)(*arguments)
+
+
+def image(*shape):
+    return jnp.asarray(np.random.default_rng(0).standard_normal(shape), jnp.float32)
+
+
+def random(module, x):
+    """Variables of a module, whose initialisers take long to compile."""
+    shapes = jax.eval_shape(module.init, KEY, x)
+    return jax.tree.map(lambda leaf: 0.3 * image(*leaf.shape), shapes)
 
 
 @pytest.fixture(scope="module")
@@ -41,18 +68,52 @@ def tensors(reference, name):
 
 @pytest.mark.parametrize("name", CASES)
 def test_with_an_originals_weights_it_gives_the_originals_output(name, reference):
-    module, x = CASES[name], jnp.asarray(reference[f"{name}:input"])
+    (naming, module), x = CASES[name], jnp.asarray(reference[f"{name}:input"])
     shapes = jax.eval_shape(module.init, KEY, x)
-    variables, report = import_weights(tensors(reference, name), TIMM, shapes)
+    variables, report = import_weights(tensors(reference, name), naming, shapes)
     assert report.complete
 
     def everything(variables, x):
-        return module.apply(variables, x), module.apply(variables, x, method="features").maps
+        pooled, maps = module.apply(variables, x, method="features")
+        return module.apply(variables, pooled, method="classify"), maps
 
     logits, maps = compiled(everything, variables, x)
     for got, what in ((logits, "logits"), (maps[0], "map0"), (maps[1], "map1")):
         expected = reference[f"{name}:{what}"]
         np.testing.assert_allclose(got, expected, atol=1e-5 * np.abs(expected).max())
+
+
+def test_blocks_of_volumes_give_what_monais_give(reference):
+    x = jnp.asarray(reference["volume:input"])
+    shapes = jax.eval_shape(Blocks().init, KEY, x)
+    variables, report = import_weights(tensors(reference, "volume"), TIMM, shapes)
+    assert report.complete
+    expected = reference["volume:map0"]
+    got = compiled(Blocks().apply, variables, x)
+    np.testing.assert_allclose(got, expected, atol=1e-5 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_inflated_it_answers_to_a_volume_of_equal_slices_as_to_the_image(
+    version, tmp_path, monkeypatch
+):
+    pytest.importorskip("safetensors")
+    module = Swin(0, 4, (1, 2), (1, 2), 2, 2, mlp_ratio=1, version=version)
+    variables = random(module, jnp.zeros((1, 16, 16, 3)))
+    save_weights(tmp_path / "a.safetensors", variables)
+    # Biases are interpolated to larger windows.
+    make = functools.partial(module.clone, window=3)
+    entry = Entry(make, (16, 16), 3, "patch_embed", {"medjax": OWN}, INFLATIONS)
+    monkeypatch.setitem(ENTRIES, "tiny", entry)
+    flat, deep = (
+        import_file(tmp_path / "a.safetensors", "tiny", channels=1, volume=volume)
+        for volume in (False, True)
+    )
+    assert "params/merge1/reduction/kernel" in deep.report.adapted
+    x = image(1, 16, 16, 1)
+    expected = compiled(flat.module.apply, flat.variables, x)
+    got = compiled(deep.module.apply, deep.variables, jnp.repeat(x[:, None], 8, axis=1))
+    np.testing.assert_allclose(got, expected, atol=1e-4 * np.abs(expected).max())
 
 
 def test_the_authors_names_differ_in_where_merges_are_counted(reference):
@@ -83,21 +144,25 @@ def test_one_class_serves_two_and_three_dimensions_of_any_size(spatial, version)
 
 @pytest.mark.parametrize("version", [1, 2])
 def test_one_step_is_finite_reaches_every_parameter_and_bfloat16_is_near(version):
-    module = SMALL.clone(version=version, remat="dots", drop_path=0.1)
-    x = jnp.asarray(np.random.default_rng(0).standard_normal((2, 18, 18, 1)), jnp.float32)
-    variables = compiled(module.init, KEY, x)
+    module = SMALL.clone(depths=(2, 1), version=version, remat="dots", drop_path=0.1)
+    x = image(2, 18, 18, 1)
+    variables = random(module, x)
+
+    def output(variables, module):
+        return module.apply(variables, x, train=True, rngs={"dropout": KEY})
 
     def loss(variables):
-        output = module.apply(variables, x, train=True, rngs={"dropout": KEY})
-        return jnp.mean((output - 1) ** 2)
+        logits = output(variables, module)
+        return jnp.mean((logits - 1) ** 2), logits
 
-    for path, leaf in named_leaves(compiled(jax.grad(loss), variables)):
+    gradients, logits = compiled(jax.grad(loss, has_aux=True), variables)
+    for path, leaf in named_leaves(gradients):
         assert np.isfinite(leaf).all(), path
         assert np.abs(leaf).max() > 1e-8, path
-    output = compiled(module.apply, variables, x)
-    half = compiled(module.clone(dtype=jnp.bfloat16).apply, variables, x)
-    assert half.dtype == jnp.float32
-    assert 0 < np.abs(half - output).max() < 0.1 * np.abs(output).max()
+    half = module.clone(dtype=jnp.bfloat16, remat="none")
+    got = compiled(lambda variables: output(variables, half), variables)
+    assert got.dtype == jnp.float32
+    assert 0 < np.abs(got - logits).max() < 0.1 * np.abs(logits).max()
 
 
 def test_named_sizes_have_the_parameters_of_the_literature_and_fields_must_fit():

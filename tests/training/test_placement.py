@@ -174,6 +174,18 @@ def test_a_transformer_learns_the_same_on_any_mesh(text, devices, alone):
                 assert layout[path.replace("params", copy, 1)] == spec, path
 
 
+class Position:
+    """What a data iterator is to a checkpoint."""
+
+    at = 7
+
+    def get_state(self):
+        return {"place": self.at}
+
+    def set_state(self, state):
+        self.at = state["place"]
+
+
 @pytest.fixture
 def saved(tmp_path):
     placement = fully_sharded()
@@ -183,30 +195,21 @@ def saved(tmp_path):
     )
     state = jax.device_put(values, shardings)
 
-    class Position:  # what an iterator of batches does
-        at = 7
-
-        def get_state(self):
-            return {"place": self.at}
-
-        def set_state(self, state):
-            self.at = state["place"]
-
     with Checkpoints(tmp_path) as checkpoints:
         for step in (1, 2, 3):
             checkpoints.save(step, state, Position())
-    return tmp_path, state, Position
+    return tmp_path, state
 
 
 @pytest.mark.parametrize("devices", [1, 4])
 def test_restored_into_another_layout(saved, devices):
-    path, state, position = saved
+    path, state = saved
     other = Placement.parse("fsdp" if devices == 1 else "fsdp:2+tensor:2")
     other = dataclasses.replace(
         other, rules=((".*", shard_dimension(-1, rest=shard_largest(smallest=1))),)
     )
     target = abstract(SHAPES, other.state(other.mesh(jax.devices()[:devices]), SHAPES))
-    iterator = position()
+    iterator = Position()
     iterator.at = 0
     with Checkpoints(path) as checkpoints:
         assert checkpoints.latest == 3
@@ -219,8 +222,36 @@ def test_restored_into_another_layout(saved, devices):
     assert sorted(p.name for p in path.iterdir() if p.name.isdigit()) == ["2", "3"]
 
 
+def test_a_training_state_moves_from_eight_devices_to_two_by_two_and_to_one(tmp_path):
+    def shapes(text, devices):
+        return place(transformer(Placement.parse(text)), jax.devices()[:devices]).shapes
+
+    rng = np.random.default_rng(0)
+
+    def filled(leaf):
+        value = rng.integers(0, 99, leaf.shape).astype(leaf.dtype)
+        return jax.device_put(value, leaf.sharding)
+
+    state = jax.tree.map(filled, shapes("fsdp", 8))
+    kernels = ("params", "optimizer/0/trace", "extras/average")
+    kernels = [f"{part}/encoder/block/attention/qkv/kernel" for part in kernels]
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(1, state, Position(), wait=True)
+        for text, devices in (("fsdp:2+tensor:2", 4), ("fsdp", 1)):
+            wanted = shapes(text, devices)
+            restored = checkpoints.restore(1, wanted)
+            jax.tree.map(np.testing.assert_array_equal, *jax.device_get((restored, state)))
+            leaves = dict(named_leaves(restored))
+            assert {n: x.sharding for n, x in leaves.items()} == {
+                n: x.sharding for n, x in named_leaves(wanted)
+            }
+            for kernel in kernels:  # a part of each on every device
+                part = leaves[kernel].addressable_shards[0].data
+                assert part.size * devices == leaves[kernel].size
+
+
 def test_another_model_is_named(saved):
-    path, _, _ = saved
+    path, _ = saved
     one = Placement(data=1)
     other = {
         "params": {**SHAPES["params"], "odd": SHAPES["params"]["small"]},
@@ -234,7 +265,7 @@ def test_another_model_is_named(saved):
 
 @pytest.mark.parametrize("damage", ["truncate", "remove"])
 def test_a_damaged_checkpoint_is_one_line(saved, damage):
-    path, _, _ = saved
+    path, _ = saved
     one = Placement(data=1)
     shapes = abstract(SHAPES, one.state(one.mesh(jax.devices()[:1]), SHAPES))
     for file in (path / "3").rglob("*"):

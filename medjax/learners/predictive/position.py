@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from medjax.augment.corrupt import cut
+from medjax.augment.pieces import cut
 from medjax.core.errors import InputError
 from medjax.core.types import Array, Float, Int, Key
 from medjax.layers.conv import Size, per_axis

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from medjax.augment.corrupt import mirrored, tiles
+from medjax.augment.pieces import mirrored, tiles
 from medjax.core.errors import InputError
 from medjax.core.random import generator
 from medjax.core.types import Array, Float

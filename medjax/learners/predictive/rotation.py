@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax
 import optax
 
-from medjax.augment.corrupt import quarter_turns, turned
+from medjax.augment.pieces import quarter_turns, turned
 from medjax.core.types import Array
 from medjax.learners.learner import Learner
 from medjax.models.backbone import Backbone

@@ -23,6 +23,7 @@ SIZES: dict[str, dict[str, Any]] = {
     "s": {"depths": (3, 3, 27, 3), "widths": (96, 192, 384, 768)},
     "b": {"depths": (3, 3, 27, 3), "widths": (128, 256, 512, 1024)},
     "l": {"depths": (3, 3, 27, 3), "widths": (192, 384, 768, 1536)},
+    "xl": {"depths": (3, 3, 27, 3), "widths": (256, 512, 1024, 2048)},
 }
 """Liu et al. 2022, section 3."""
 
@@ -80,7 +81,7 @@ class ConvNeXtBlock(nn.Module):
 
 
 class ConvNeXt(Backbone):
-    """ConvNeXt of Liu et al. 2022 (arXiv:2201.03545), T to L.
+    """ConvNeXt of Liu et al. 2022 (arXiv:2201.03545), T to XL.
 
     As in the paper; 2D and 3D by the input. Its weights for larger data sets begin with a
     layer scale too, so that it is an attribute, not a size.
@@ -116,7 +117,7 @@ class ConvNeXt(Backbone):
         """A size of the literature.
 
         Args:
-            size: "t", "s", "b" or "l", see `SIZES`.
+            size: "t", "s", "b", "l" or "xl", see `SIZES`.
             **changes: of any attribute.
 
         Raises:

@@ -18,11 +18,12 @@ from medjax.models.backbone import Backbone, Features
 
 SIZES: dict[str, dict[str, Any]] = {
     "121": {"depths": (6, 12, 24, 16)},
+    "161": {"depths": (6, 12, 36, 24), "growth": 48, "stem": 96},
     "169": {"depths": (6, 12, 32, 32)},
     "201": {"depths": (6, 12, 48, 32)},
     "264": {"depths": (6, 12, 64, 48)},
 }
-"""Huang et al. 2017, table 1."""
+"""Huang et al. 2017, table 1; 161: as the authors' later weights have it."""
 
 
 class DenseLayer(nn.Module):
@@ -94,7 +95,7 @@ class DenseNet(Backbone):
         """A size of the literature.
 
         Args:
-            size: "121", "169", "201" or "264", see `SIZES`.
+            size: "121", "161", "169", "201" or "264", see `SIZES`.
             **changes: of any attribute.
 
         Raises:

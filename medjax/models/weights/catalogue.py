@@ -18,7 +18,7 @@ from medjax.models.backbone import Backbone
 
 from .files import read_tensors
 from .importer import OWN, Naming, Report, import_weights
-from .transforms import adapt_kernel, adapt_positions, inflate
+from .transforms import Transform, adapt_kernel, adapt_positions, inflate
 
 FAMILIES = Registry(
     "weights",
@@ -44,6 +44,8 @@ class Entry(NamedTuple):
         channels: of an input.
         stem: path, within the parameters, of the layer that sees the input.
         namings: by the library's name, in the order in which they are tried.
+        inflations: ``(pattern, function)`` for leaves that `inflate` does not bring from
+            images to volumes, as `import_weights` takes its adaptations.
     """
 
     backbone: Callable[..., Backbone]
@@ -51,6 +53,7 @@ class Entry(NamedTuple):
     channels: int
     stem: str
     namings: Mapping[str, Naming]
+    inflations: tuple[tuple[str, Transform], ...] = ()
 
 
 class Imported(NamedTuple):
@@ -115,8 +118,8 @@ def import_file(
         volume: inflate a network of images to volumes (`inflate`).
         drop_head: leave the head out, and return a backbone without classes; otherwise it
             has as many as the file's head, or none where the file has no head.
-        **fields: of the backbone, such as ``image_size``, whose positions are then
-            interpolated to its grid.
+        **fields: of the backbone, such as ``image_size`` or ``window``, to whose grid
+            positions are then interpolated.
 
     Raises:
         InputError: as `read_tensors`, `entry` and `import_weights` do.
@@ -138,7 +141,7 @@ def import_file(
         x = jax.ShapeDtypeStruct((1, *spatial, channels or chosen.channels), jnp.float32)
         return jax.eval_shape(module.init, jax.random.key(0), x)
 
-    positions = (r"position/table$", adapt_positions)
+    positions = (r"(?:position/table|relative_bias)$", adapt_positions)
     stem = (rf"^params/{chosen.stem}/kernel$", adapt_kernel)
     variables, report = import_weights(
         tensors,
@@ -155,7 +158,7 @@ def import_file(
         dict(named_leaves(variables)),
         OWN,
         shapes(module, (*spatial, spatial[0])),
-        adaptations=(positions, (r"/kernel$", inflate)),
+        adaptations=(*chosen.inflations, positions, (r"/kernel$", inflate)),
         source=f"{path}, inflated",
     )
     adapted = list(dict.fromkeys([*report.adapted, *inflated.adapted]))

@@ -57,7 +57,7 @@ ENTRIES: dict[str, Entry] = {
         f"monai_densenet{size}": Entry(
             partial(DenseNet.named, size), (96, 96, 96), 1, "stem/conv", {"monai": MONAI}
         )
-        for size in SIZES
+        for size in ("121", "169", "201", "264")
     },
 }
 """The architectures whose weights can be imported by name."""

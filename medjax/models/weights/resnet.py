@@ -66,9 +66,10 @@ TIMM_D = Naming(
 )
 """timm's ResNet-D."""
 
-_MEDICALNET: dict[str, dict[str, Any]] = {
+_MONAI: dict[str, dict[str, Any]] = {
     "10": {"depths": (1, 1, 1, 1), "block": "basic"},
-    **{size: SIZES[size] for size in ("50", "101", "152")},
+    **{size: SIZES[size] for size in ("18", "34", "50", "101", "152")},
+    "200": {"depths": (3, 24, 36, 3)},
 }
 
 ENTRIES: dict[str, Entry] = {
@@ -89,10 +90,32 @@ ENTRIES: dict[str, Entry] = {
         for size in ("18", "34", "50", "101", "152")
     },
     **{
+        f"seresnet{size}": Entry(
+            partial(ResNet.named, size, attention="se"),
+            (224, 224),
+            3,
+            "stem/conv",
+            {"timm": TORCHVISION},
+        )
+        for size in ("18", "34", "50", "101", "152")
+    },
+    **{
+        f"monai_resnet{size}": Entry(
+            partial(ResNet, **fields, stem_strides=1),
+            (96, 96, 96),
+            1,
+            "stem/conv",
+            {"monai": MONAI},
+        )
+        for size, fields in _MONAI.items()
+    },
+    **{
+        # Those of 18 and 34 layers have shortcuts without parameters.
         f"medicalnet_resnet{size}": Entry(
             partial(ResNet, **fields), (96, 96, 96), 1, "stem/conv", {"monai": MONAI}
         )
-        for size, fields in _MEDICALNET.items()
+        for size, fields in _MONAI.items()
+        if size not in ("18", "34")
     },
 }
 """The architectures whose weights can be imported by name."""

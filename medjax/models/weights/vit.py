@@ -185,7 +185,10 @@ _DINOV2_FIELDS: dict[str, Any] = {"patch": 14, "image_size": 518, "layer_scale":
 
 ENTRIES: dict[str, Entry] = {
     "vit_ti16": _entry({"timm": TIMM}, "ti"),
+    "vit_s8": _entry({"timm": TIMM}, "s", patch=8),
     "vit_s16": _entry({"timm": TIMM}, "s"),
+    "vit_s32": _entry({"timm": TIMM}, "s", patch=32),
+    "vit_b8": _entry({"timm": TIMM}, "b", patch=8),
     "vit_b16": _entry(_BOTH, "b"),
     "vit_b32": _entry(_BOTH, "b", patch=32),
     "vit_l16": _entry(_BOTH, "l"),

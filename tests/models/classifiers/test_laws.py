@@ -161,6 +161,7 @@ PUBLISHED = [
     (ResNet, "50", 25_557_032),
     (ResNet, "wide50", 68_883_240),
     (DenseNet, "121", 7_978_856),
+    (DenseNet, "161", 28_681_000),
     (EfficientNet, "b0", 5_288_548),
     (EfficientNet, "b3", 12_233_232),
     (MobileNet, "v2", 3_504_872),

@@ -116,5 +116,12 @@ def test_with_an_originals_weights_it_gives_the_originals_output(name):
             got, expected, atol=tolerance * np.abs(expected).max(), err_msg=key
         )
     if learned and name not in ("resnet/monai", "plain/vgg_bn"):  # whose means have a bias in them
-        means = [a.mean() for path, a in named_leaves(learned) if path.endswith("mean")]
+        before = dict(named_leaves({"batch_stats": variables["batch_stats"]}))
+        # The rate at which the original learns them; ours is 0.1.
+        faster = {"inverted/v3": 0.01}.get(name, 0.1) / 0.1
+        means = [
+            (before[path] + faster * (a - before[path])).mean()
+            for path, a in named_leaves(learned)
+            if path.endswith("mean")
+        ]
         np.testing.assert_allclose(np.sort(means), np.sort(reference["running_mean"]), atol=1e-5)
