@@ -44,7 +44,7 @@ def experiment(
     learning_rate: float = 3e-3,
     average: float = 0.99,
     accumulate: int = 1,
-    placement: Literal["replicated", "data_parallel", "fully_sharded"] = "data_parallel",
+    placement: str = "data",
     workers: int = 0,
     on_error: Literal["raise", "skip"] = "raise",
     checkpoint_every: int = 100,
@@ -68,7 +68,7 @@ def experiment(
         learning_rate: peak, after warm-up and before cosine decay.
         average: decay of the parameters' moving average, which is what predicts.
         accumulate: micro-batches a step, to save memory.
-        placement: of parameters and batch over the devices.
+        placement: of state and batch over the devices, such as data, fsdp or data+fsdp:8.
         workers: loader processes.
         on_error: stop at a file that cannot be read, or skip and list it.
         checkpoint_every: steps between checkpoints.
@@ -161,7 +161,7 @@ def experiment(
         steps=steps,
         seed=seed,
         checkpoint_every=checkpoint_every,
-        placement=training.PLACEMENTS[placement](),
+        placement=training.Placement.parse(placement),
         predictor=Reconstruct(mask, noise=noise, phase=PHASE, coils=coils),
         labels={
             "zero_filled": "zero-filled",

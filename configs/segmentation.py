@@ -39,7 +39,7 @@ def experiment(
     learning_rate: float = 1e-2,
     cache: float = 0.0,
     workers: int = 0,
-    placement: Literal["replicated", "data_parallel", "fully_sharded"] = "data_parallel",
+    placement: str = "data",
     on_error: Literal["raise", "skip"] = "raise",
     folds: int = 5,
     fold: int = 0,
@@ -59,7 +59,7 @@ def experiment(
         learning_rate: at the start, before polynomial decay.
         cache: GiB of memory for decoded volumes, once a host, whatever the workers.
         workers: loader processes.
-        placement: of parameters and batch over the devices.
+        placement: of state and batch over the devices, such as data, fsdp or data+fsdp:8.
         on_error: stop at a case that cannot be read, or skip and list it.
         folds: of the cross-validation by subject.
         fold: the one that is the test set, from 0.
@@ -156,7 +156,7 @@ def experiment(
         seed=seed,
         evaluate_every=500,
         checkpoint_every=500,
-        placement=training.PLACEMENTS[placement](),
+        placement=training.Placement.parse(placement),
         predictor=Segment(store, opened.settings, patch, values),
         labels={"network": "3D U-Net"},
         caveats=("Dice is of patches side by side, not of whole cases.",),

@@ -32,7 +32,7 @@ def standardised(image):
 
 def resnet(dimensions: int, classes: int = 0) -> ResNet:
     """Six convolutions in three stages; half as many channels in 3D."""
-    width = 32 if dimensions == 2 else 16
+    width = 16 if dimensions == 2 else 8
     return ResNet(
         classes=classes,
         depths=(1, 1, 1),

@@ -50,6 +50,8 @@ def verdicts(found: dict[str, list[dict[str, Any]]]) -> list[str]:
             for fraction in ("0.01", "0.1", "1"):
                 own = values(rows, "linear", fraction)
                 other = values(found[control], protocol, fraction)
+                if not other.size:
+                    continue
                 difference = own - other
                 error = difference.std(ddof=1) / len(own) ** 0.5 if len(own) > 1 else np.inf
                 mean = difference.mean()

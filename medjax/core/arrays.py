@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import jax.numpy as jnp
+
 from medjax.core.types import Array
 
 
@@ -25,3 +27,8 @@ def meets_last(own: tuple[int, ...], shape: tuple[int, ...]) -> bool:
         return False
     last = shape[len(shape) - len(own) :]
     return all(m in (1, n) for m, n in zip(own, last, strict=True))
+
+
+def at_least_single(x: Array) -> Array:
+    """A real array in float32, or in float64 where it has that already."""
+    return x if x.dtype == jnp.float64 else x.astype(jnp.float32)
