@@ -229,6 +229,7 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/pretraining"))
     parser.add_argument("--out", type=Path, default=HERE)
     options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
     # Seeds and methods share most programs: what one has compiled, the others read.
     jax.config.update("jax_compilation_cache_dir", str(options.runs.absolute() / "programs"))
     networks = dict.fromkeys(methods.METHODS[m].network for m in options.methods)

@@ -131,6 +131,7 @@ class MultiHeadAttention(nn.Module):
         implementation: see `Implementation`.
         epsilon: of the norms.
         dtype: of the computation and the output; parameters are float32.
+        kernel_init: initialiser of the kernels.
     """
 
     heads: int
@@ -140,6 +141,7 @@ class MultiHeadAttention(nn.Module):
     implementation: Implementation = None
     epsilon: float = 1e-6
     dtype: jnp.dtype | type = jnp.float32
+    kernel_init: nn.initializers.Initializer = INIT
 
     @nn.compact
     def __call__(
@@ -174,7 +176,11 @@ class MultiHeadAttention(nn.Module):
         def project(tokens: Array, parts: int, name: str) -> list[Array]:
             shape = (parts, self.heads, channels // self.heads)
             dense = nn.DenseGeneral(
-                shape, use_bias=self.qkv_bias, dtype=self.dtype, kernel_init=INIT, name=name
+                shape,
+                use_bias=self.qkv_bias,
+                dtype=self.dtype,
+                kernel_init=self.kernel_init,
+                name=name,
             )
             y = dense(tokens)
             return [y[:, :, i] for i in range(parts)]
@@ -193,5 +199,5 @@ class MultiHeadAttention(nn.Module):
         else:
             y = attend(query, key, value, bias, mask, implementation=self.implementation)
         return nn.DenseGeneral(
-            channels, axis=(-2, -1), dtype=self.dtype, kernel_init=INIT, name="out"
+            channels, axis=(-2, -1), dtype=self.dtype, kernel_init=self.kernel_init, name="out"
         )(y)

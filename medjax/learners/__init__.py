@@ -1,7 +1,8 @@
 """How parameters change: paradigms, and combinators that take a learner and return one.
 
 Learning without labels is in two rooms of its own: `medjax.learners.contrastive` and
-`medjax.learners.predictive`.
+`medjax.learners.predictive`; autoencoders are in
+`medjax.learners.autoencoding`, diffusion in `medjax.learners.diffusion`.
 """
 
 from medjax.core.registry import Registry
@@ -52,6 +53,30 @@ LEARNERS = Registry(
         "models_genesis": "medjax.learners.predictive.restore:models_genesis",
         "anatomical_position": "medjax.learners.predictive.position:anatomical_position",
         "metadata": "medjax.learners.predictive.metadata:metadata",
+        "autoencoder": "medjax.learners.autoencoding.plain:autoencoder",
+        "denoising_autoencoder": "medjax.learners.autoencoding.plain:denoising_autoencoder",
+        "sparse_autoencoder": "medjax.learners.autoencoding.plain:sparse_autoencoder",
+        "contractive_autoencoder": "medjax.learners.autoencoding.plain:contractive_autoencoder",
+        "stacked_autoencoder": "medjax.learners.autoencoding.plain:stacked_autoencoder",
+        "vae": "medjax.learners.autoencoding.variational:vae",
+        "cvae": "medjax.learners.autoencoding.variational:cvae",
+        "gmvae": "medjax.learners.autoencoding.variational:gmvae",
+        "kl_autoencoder": "medjax.learners.autoencoding.variational:kl_autoencoder",
+        "vqvae": "medjax.learners.autoencoding.vqvae:vqvae",
+        "ddpm": "medjax.learners.diffusion.ddpm:ddpm",
+        "fast_ddpm": "medjax.learners.diffusion.ddpm:fast_ddpm",
+        "edm": "medjax.learners.diffusion.ddpm:edm",
+        "adversarial": "medjax.learners.adversarial.adversarial:adversarial",
+        "gan": "medjax.learners.adversarial.plain:gan",
+        "dcgan": "medjax.learners.adversarial.plain:dcgan",
+        "wgan": "medjax.learners.adversarial.plain:wgan",
+        "wgan_gp": "medjax.learners.adversarial.plain:wgan_gp",
+        "stylegan2": "medjax.learners.adversarial.plain:stylegan2",
+        "cgan": "medjax.learners.adversarial.classes:cgan",
+        "acgan": "medjax.learners.adversarial.classes:acgan",
+        "semi_supervised_gan": "medjax.learners.adversarial.classes:semi_supervised_gan",
+        "pix2pix": "medjax.learners.adversarial.translation:pix2pix",
+        "cyclegan": "medjax.learners.adversarial.translation:cyclegan",
         "augmented": "medjax.learners.combinators:augmented",
         "averaged": "medjax.learners.combinators:averaged",
         "accumulated": "medjax.learners.combinators:accumulated",

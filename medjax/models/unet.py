@@ -67,7 +67,7 @@ class UNet(nn.Module):
         require_image(x, type(self).__name__)
         strides = self._strides(x.ndim - 2)
         sizes = x.shape[1:-1]
-        x, before = _padded(x, [math.prod(axis) for axis in zip(*strides, strict=True)])
+        x, before = padded(x, [math.prod(axis) for axis in zip(*strides, strict=True)])
 
         def block(level: int, name: str, strides: Size = 1) -> ConvBlock:
             return ConvBlock(
@@ -106,7 +106,7 @@ class UNet(nn.Module):
         return [per_axis(stride, ndim, "strides") for stride in strides]
 
 
-def _padded(x: Array, multiples: list[int]) -> tuple[Array, list[int]]:
+def padded(x: Array, multiples: list[int]) -> tuple[Array, list[int]]:
     """``x`` reflected evenly at both ends of each axis to a multiple; padding before each axis."""
     padding = [-n % m for n, m in zip(x.shape[1:-1], multiples, strict=True)]
     before = [p // 2 for p in padding]

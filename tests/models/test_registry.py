@@ -28,6 +28,7 @@ from medjax.models import (
     VarNet,
     WISTANet,
 )
+from medjax.models.generative import Autoencoder, DiffusionUNet, SwinDenoiser
 from medjax.physics.fourier import Fourier
 from medjax.physics.mri.coils import Coils, birdcage
 from medjax.physics.mri.sampling import Sampling
@@ -95,6 +96,13 @@ def mixed(*shape):
     return operator(jnp.real(phantom(*shape))), operator
 
 
+def noised(*shape):
+    """A noisy image, the times of its levels, an image to go by and classes."""
+    number = np.arange(shape[0])
+    time, label = jnp.asarray(number / 4, jnp.float32), jnp.asarray(number % 3, jnp.int32)
+    return image(*shape, 1), time, image(*shape, 2), label
+
+
 def chain(dtype):
     return DnCNN(4, 3, residual=False, dtype=dtype)
 
@@ -127,8 +135,20 @@ CASES = {
     ),
     "deep_equilibrium": (lambda d: DeepEquilibrium(chain(d), steps=8, memory=2), scan, ()),
     "automap": (lambda d: AUTOMAP(4, dtype=d), scan, ()),
+    "autoencoder": (lambda d: Autoencoder(2, 3, (4, 8), groups=2, dtype=d), channels, (2,)),
+    "ddpm_unet": (
+        lambda d: DiffusionUNet(1, (4, 8), 1, (), 3, groups=2, dtype=d),
+        noised,
+        (1,),
+    ),
+    "swin_denoiser": (
+        lambda d: SwinDenoiser(1, 8, 1, 2, window=2, classes=3, dtype=d),
+        noised,
+        (1,),
+    ),
 }
-IMAGES = ("unet", "dncnn")  # take images; the others measurements and their operator
+# Take images; the others measurements and their operator.
+IMAGES = ("unet", "dncnn", "autoencoder", "ddpm_unet", "swin_denoiser")
 COMPLEX = ("varnet",)  # is about coils, so that there is no real case of it
 # Have no network, or call the one that they are given as modl does.
 WITHOUT_DTYPE = ("wista", "postprocess", "deep_cascade", "kiki_net", "deep_equilibrium")
@@ -177,8 +197,22 @@ BACKBONES = {
 }
 
 
+# Of adversarial learning: their laws are in generative/test_adversarial.
+ADVERSARIAL = {
+    "dcgan_generator",
+    "dcgan_discriminator",
+    "patchgan",
+    "translation_resnet",
+    "stylegan2_generator",
+    "stylegan2_discriminator",
+}
+
+# Their codes are drawn or of a codebook: their laws are in generative/test_autoencoders.
+AUTOENCODERS = {"stacked_autoencoder", "vae", "gmvae", "vqvae"}
+
+
 def test_every_registered_model_obeys_the_laws():
-    assert set(CASES) | BACKBONES == set(MODELS)
+    assert set(CASES) | BACKBONES | ADVERSARIAL | AUTOENCODERS == set(MODELS)
     for name in MODELS:
         assert MODELS.summary(name)
 
