@@ -108,17 +108,22 @@ def test_the_generators_average_follows_its_formula_and_predicts():
     predict = jax.jit(learner.predict)
     assert predict(state, batch()).any()
     assert not predict(state.replace(extras={"average": extra}), batch()).any()
-    # An image follows from its index alone.
-    some = {name: x[2:5] for name, x in batch().items()}
-    np.testing.assert_allclose(
-        learner.predict(state, some), predict(state, batch())[2:5], rtol=1e-5
-    )
+    # An image follows from its index, not from its place in the batch.
+    turned = {name: x[::-1] for name, x in batch().items()}
+    np.testing.assert_array_equal(predict(state, turned), predict(state, batch())[::-1])
 
 
 def test_each_of_the_critics_steps_sees_its_own_part_and_weights_stay_clipped():
     options = {"latent": 3, "clip": 0.05, "critic_steps": 2}
     learner = adversarial.wgan(Line(), Plane(), *[optax.sgd(0.1)] * 2, **options)
-    assert len(learner.phases) == 3
+    first, second, generate = learner.phases
+    # Other images in every second place: the first of the critic's steps sees nothing of them.
+    odd = {**batch(), "image": batch()["image"].at[1::2].add(1.0)}
+    state = jax.jit(learner.init)(KEY, batch())
+    for phase, sees in ((first, False), (second, True), (generate, False)):
+        gradients = jax.jit(phase.gradients)
+        got = [jax.tree.leaves(gradients(state, b, KEY).grads)[0] for b in (batch(), odd)]
+        assert np.array_equal(*got) != sees
     states, _ = run(learner, 2)
     critic = list(kernels(states[-1]))[1]
     assert np.abs(critic).max() <= 0.05 + 1e-6
