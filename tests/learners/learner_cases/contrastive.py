@@ -121,7 +121,12 @@ CASES = {
     ),
     "dino": lambda: viewed(
         contrastive.dino(
-            Tiny(), ADAM, projector=PROTOTYPES, centre_momentum=0.99, small=SMALL, large=LARGE
+            Tiny(),
+            optax.adam(0.04),
+            projector=PROTOTYPES,
+            centre_momentum=0.99,
+            small=SMALL,
+            large=LARGE,
         ),
         crops,
     ),
