@@ -102,3 +102,20 @@ def experiment(steps: int = 12, *, batch_size: int = 8, workers: int = 0, **chan
         "checkpoint_every": 3,
     }
     return training.Experiment(**{**fields, **changes})
+
+
+def seen_as(learner: learners.Learner, prepared: Callable) -> learners.Learner:
+    """A learner of ``prepared(batch)`` as one of the batch, in all that it does."""
+    phases = tuple(
+        phase._replace(
+            gradients=lambda state, batch, key, phase=phase: phase.gradients(
+                state, prepared(batch), key
+            )
+        )
+        for phase in learner.phases
+    )
+    return learner._replace(
+        init=lambda key, batch: learner.init(key, prepared(batch)),
+        phases=phases,
+        predict=lambda state, batch: learner.predict(state, prepared(batch)),
+    )

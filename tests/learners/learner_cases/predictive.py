@@ -5,6 +5,7 @@ from __future__ import annotations
 import flax.linen as nn
 import jax.numpy as jnp
 import optax
+import tiny
 
 from medjax.core.arrays import per_sample
 from medjax.learners import predictive
@@ -63,21 +64,4 @@ def prepared(batch):
     return {**batch, "image": x, "half": batch["index"] % 2, "mean": mean}
 
 
-def on_plain_images(learner):
-    """A learner of images with channels as one of images without."""
-    phases = tuple(
-        phase._replace(
-            gradients=lambda state, batch, key, phase=phase: phase.gradients(
-                state, prepared(batch), key
-            )
-        )
-        for phase in learner.phases
-    )
-    return learner._replace(
-        init=lambda key, batch: learner.init(key, prepared(batch)),
-        phases=phases,
-        predict=lambda state, batch: learner.predict(state, prepared(batch)),
-    )
-
-
-CASES = {name: lambda make=make: on_plain_images(make()) for name, make in MAKE.items()}
+CASES = {name: lambda make=make: tiny.seen_as(make(), prepared) for name, make in MAKE.items()}
