@@ -1,11 +1,6 @@
 """Labelled patches at hand: regions of a brain in 2D and 3D, and tiles of pictures.
 
-Brains are simulated scans of the ICBM152 T1 template, which nilearn carries: every subject has
-its own rotation, size, elastic deformation, contrast, shading and noise. All are deformations
-of one average anatomy. A subject is on one side only, and so is every slice (2D: axial slabs)
-or voxel (3D: coronal slabs) of the template, with a gap of 5 mm. Deformations stay within the
-plane of a slab, so that none reaches across a gap. The template is symmetric: no class tells
-left from right.
+Brains are scans of `simulated_brain`, in axial (2D) or coronal (3D) slabs of the template.
 
 Tiles are parts of pictures that scikit-image carries, each turned, scaled and with a contrast of
 its own; the class is the picture, and left, middle and right parts of all pictures train,
@@ -16,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,9 +23,8 @@ from medjax.core.random import generator
 from medjax.data import icbm152
 from medjax.training.protocols import Labelled, Sets
 
-SIDES = ("train", "validation", "test")
-ORIGIN = np.array([98.0, 134.0, 72.0])  # voxel of the template at 0 mm
-ELASTIC = 2.0  # mm, standard deviation of displacements
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from simulated_brain import AXIAL_SLABS, ORIGIN, SIDES, Scan
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,11 +69,7 @@ class Cut:
 
 AXIAL = Cut(
     axis=2,
-    slabs={
-        "train": ((12, 26), (50, 64), (88, 102), (126, 149)),
-        "validation": ((69, 83),),
-        "test": ((31, 45), (107, 121)),
-    },
+    slabs=AXIAL_SLABS,
     size=(32, 32, 1),
     spacing=1.5,
     sideways=24.0,
@@ -93,8 +84,8 @@ CORONAL = Cut(
         "validation": ((104, 124),),
         "test": ((54, 74), (154, 174)),
     },
-    size=(24, 12, 24),
-    spacing=1.5,
+    size=(16, 8, 16),
+    spacing=2.25,
     sideways=24.0,
     along=(2, -5.0, 30.0),
     parts=("inferior", "middle", "superior"),
@@ -117,10 +108,12 @@ def brain(dimensions: int, subjects: Sequence[int] = (100, 20, 60), each: int = 
         images, labels, groups = [], [], []
         for subject in range(count):
             rng = generator(152, dimensions, number, subject)
-            scan = _Scan(rng, cut)
+            scan = Scan(rng, cut.axis)
             for label, candidates in enumerate(places[side]):
                 for centre in candidates[rng.integers(len(candidates), size=each)]:
-                    images.append(scan.patch(template, centre, rng))
+                    where = scan.places(centre, cut.size, cut.spacing)
+                    values = ndimage.map_coordinates(template, where, order=1, mode="constant")
+                    images.append(scan.acquired(values, where, rng).reshape(cut.size))
                     labels.append(label)
                     groups.append(f"{side}{subject}")
         stacked = np.stack(images).astype(np.float32)[..., None]
@@ -138,39 +131,6 @@ def brain(dimensions: int, subjects: Sequence[int] = (100, 20, 60), each: int = 
             "split by subject and slab"
         ),
     )
-
-
-class _Scan:
-    """One simulated subject in one simulated scanner."""
-
-    def __init__(self, rng: np.random.Generator, cut: Cut):
-        self.cut = cut
-        self.across = [axis for axis in range(3) if axis != cut.axis]
-        angle = np.deg2rad(rng.uniform(-12, 12))
-        zoom = rng.uniform(0.88, 1.14)
-        self.matrix = np.eye(3)
-        turn = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
-        self.matrix[np.ix_(self.across, self.across)] = zoom * np.asarray(turn)
-        # A node every 30 mm, in the plane of the slab; the same for all of the subject.
-        self.field = rng.normal(scale=ELASTIC, size=(2, 8, 9))
-        self.gamma = 2 ** rng.uniform(-0.7, 0.7)
-        self.shading = rng.normal(scale=0.25, size=3)
-        self.noise = rng.uniform(0.005, 0.03)
-
-    def patch(self, template: np.ndarray, centre: np.ndarray, rng: np.random.Generator):
-        """The patch about a voxel of the template, float ``size``."""
-        axes = [(np.arange(n) - (n - 1) / 2) * self.cut.spacing for n in self.cut.size]
-        grid = np.stack(np.meshgrid(*axes, indexing="ij")).reshape(3, -1)
-        where = centre[:, None] + self.matrix @ grid
-        nodes = where[self.across] / 30
-        for axis, field in zip(self.across, self.field, strict=True):
-            where[axis] += ndimage.map_coordinates(field, nodes, order=2, mode="nearest")
-        values = ndimage.map_coordinates(template, where, order=1, mode="constant")
-        values = np.clip(values, 0, 1) ** self.gamma
-        values = values * np.exp(self.shading @ ((where - ORIGIN[:, None]) / 70))
-        # Rician, as magnitude images are.
-        real, imaginary = rng.normal(scale=self.noise, size=(2, values.size))
-        return np.hypot(values + real, imaginary).reshape(self.cut.size)
 
 
 def _places(template: np.ndarray, cut: Cut, side: str) -> list[np.ndarray]:

@@ -47,14 +47,14 @@ def resnet(dimensions: int, classes: int = 0) -> ResNet:
 
 
 def vit(dimensions: int, classes: int = 0) -> ViT:
-    """Four blocks of width 64 on patches of 4 pixels or voxels a side."""
+    """Four blocks of width 64 on 16 patches of an image or 32 of a box."""
     return ViT(
         classes=classes,
         width=64,
         depth=4,
         heads=4,
-        patch=4,
-        image_size=32 if dimensions == 2 else 24,
+        patch=8 if dimensions == 2 else 4,
+        image_size=32 if dimensions == 2 else (16, 8, 16),
         positions="sinusoidal",
         pool="mean",
     )
@@ -108,12 +108,15 @@ class Method:
         learner: ``(module, modality, image size, steps) -> learner`` of batches with
             ``image`` and ``index``.
         variables: ``state -> variables`` of the network.
+        longer: times the steps of SimCLR, so that all take about as long: a step of MoCo has
+            one view with gradients, one of MAE a quarter of the patches.
     """
 
     label: str
     network: str
     learner: Callable[[Any, str, tuple[int, ...], int], learners.Learner]
     variables: Callable[[learners.State], Any]
+    longer: int = 1
 
 
 def projector(*widths: int) -> contrastive.MLPHead:
@@ -131,7 +134,7 @@ def simclr(module, modality, size, steps):
 def moco(module, modality, size, steps):
     one = view(modality, size, (0.4, 1.0))
     learner = contrastive.moco_v2(
-        module, adamw(steps, 2e-3), projector=projector(256, 64), queue=1024, momentum=0.98
+        module, adamw(steps, 2e-3), projector=projector(256, 64), queue=256, momentum=0.98
     )
     return learners.augmented(learner, views.views(dict.fromkeys(PAIR, one)))
 
@@ -142,7 +145,7 @@ def dino(module, modality, size, steps):
     learner = contrastive.dino(
         module,
         adamw(steps, 1e-3),
-        projector=contrastive.PrototypeHead(PROTOTYPES, hidden=256, bottleneck=64),
+        projector=contrastive.PrototypeHead(PROTOTYPES, hidden=256, bottleneck=64, norm=True),
         momentum=contrastive.cosine(0.98, 1.0, steps),
         held_steps=steps // 20,
         small=views.small_names(SMALL),
@@ -159,14 +162,14 @@ def mae(module, modality, size, steps):
 
 METHODS = {
     "simclr": Method("SimCLR", "resnet", simclr, contrastive.encoder_variables),
-    "moco": Method("MoCo v2", "resnet", moco, contrastive.encoder_variables),
+    "moco": Method("MoCo v2", "resnet", moco, contrastive.encoder_variables, longer=3),
     "dino": Method(
         "DINO",
         "resnet",
         dino,
         lambda state: contrastive.encoder_variables(state, teacher=True),
     ),
-    "mae": Method("MAE", "vit", mae, predictive.backbone_variables),
+    "mae": Method("MAE", "vit", mae, predictive.backbone_variables, longer=4),
 }
 
 

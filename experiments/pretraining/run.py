@@ -16,10 +16,8 @@ from __future__ import annotations
 import argparse
 import functools
 import json
-import platform
 import sys
 import time
-from importlib.metadata import version
 from pathlib import Path
 
 import jax
@@ -32,11 +30,12 @@ from medjax.training import protocols
 from medjax.training.protocols.attentive import passes
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))
+sys.path[:0] = [str(HERE.parent), str(HERE)]
 import data  # noqa: E402
 import figures  # noqa: E402
 import methods  # noqa: E402
 import tables  # noqa: E402
+from short_runs import kept, versions  # noqa: E402
 
 FRACTIONS = (0.01, 0.1, 1.0)
 BATCH = 64
@@ -162,16 +161,6 @@ def curve(name: str, protocol, sets: protocols.Sets, seed: int, fractions) -> di
     return found.record()
 
 
-def kept(path: Path, compute) -> dict:
-    """What a file holds, or else what ``compute()`` gives, kept there."""
-    if not path.exists():
-        value = compute()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as draft:
-            draft.write_text(json.dumps(value))
-    return json.loads(path.read_text())
-
-
 def one(name: str, given: data.Task, which: str, seed: int, options) -> dict:
     """All that is asked of one method, or control, and seed."""
     dimensions = given.sets.train.inputs.ndim - 2
@@ -193,7 +182,8 @@ def one(name: str, given: data.Task, which: str, seed: int, options) -> dict:
         return {**found, "nearest": nearest(module, variables, given)}
     method = methods.METHODS[which]
     module = methods.NETWORKS[method.network](dimensions)
-    variables, watched, seconds = pretrain(method, given, seed, options.steps)
+    steps = method.longer * options.steps
+    variables, watched, seconds = pretrain(method, given, seed, steps)
     print(f"{label}, seed {seed}: pretrained in {seconds:.0f} s\n", flush=True)
     found = frozen(label, module, variables, given, seed)
     found["tuned"] = tuned(label, method.network, variables, given, seed, options.tuning_steps)
@@ -223,7 +213,7 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS[:2]))
     parser.add_argument("--methods", nargs="+", default=list(methods.METHODS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--steps", type=int, default=400, help="of each pretraining")
+    parser.add_argument("--steps", type=int, default=400, help="of SimCLR's; others by methods.py")
     parser.add_argument("--tuning-steps", type=int, default=100, help="of each fine-tuning")
     parser.add_argument("--small", action="store_true", help="few samples, to try it out")
     parser.add_argument("--runs", type=Path, default=Path("runs/pretraining"))
@@ -261,8 +251,7 @@ def main() -> None:
         figures.training_curves(results[name], options.out / f"training_{name}.png")
         figures.neighbours(given, results[name], options.out / f"neighbours_{name}.png")
     summary = {
-        "versions": {p: version(p) for p in ("jax", "flax", "optax", "numpy")}
-        | {"python": platform.python_version()},
+        "versions": versions(),
         "settings": {"steps": options.steps, "tuning_steps": options.tuning_steps, "batch": BATCH},
         "seeds": options.seeds,
         "devices": [d.device_kind for d in jax.devices()],

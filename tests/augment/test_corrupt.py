@@ -15,11 +15,6 @@ def keys(count, seed=0):
     return jax.random.split(jax.random.key(seed, impl="rbg"), count)
 
 
-def compiled(function, *arguments):
-    options = {"xla_backend_optimization_level": 0}
-    return jax.jit(function, compiler_options=options)(*arguments)
-
-
 def numbered(shape):
     """Each voxel its own value; the second channel is the first's negative."""
     x = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
@@ -28,11 +23,11 @@ def numbered(shape):
 
 def each(function, image, count=6):
     draw = jax.vmap(lambda key: function(key, jnp.asarray(image)))
-    return np.asarray(compiled(draw, keys(count)))
+    return np.asarray(jax.jit(draw)(keys(count)))
 
 
 def test_masks_have_exactly_their_ratio():
-    masks = compiled(jax.vmap(lambda key: corrupt.random_mask(key, (5, 7), 0.6)), keys(400))
+    masks = jax.jit(jax.vmap(lambda key: corrupt.random_mask(key, (5, 7), 0.6)))(keys(400))
     masks = np.asarray(masks)
     assert (masks.sum((1, 2)) == 21).all()
     # All cells alike: a binomial of 400 draws, five standard deviations.
@@ -53,13 +48,13 @@ def test_cells_become_voxels():
 @pytest.mark.parametrize("shape", [(12, 30), (24, 12, 18)])
 def test_boxes_lie_within_the_image_and_have_their_sizes(shape):
     draw = jax.vmap(lambda key: corrupt.box_mask(key, shape, (1 / 6, 1 / 3), 1))
-    for mask in np.asarray(compiled(draw, keys(40))):
+    for mask in np.asarray(jax.jit(draw)(keys(40))):
         spans = [np.unique(places) for places in np.nonzero(mask)]
         for places, n in zip(spans, shape, strict=True):
             assert n / 6 <= len(places) <= n / 3
             assert places[-1] - places[0] + 1 == len(places)
         assert mask.sum() == np.prod([len(places) for places in spans])
-    both = compiled(lambda key: corrupt.box_mask(key, shape, (0.5, 0.5), 2), keys(1)[0])
+    both = jax.jit(lambda key: corrupt.box_mask(key, shape, (0.5, 0.5), 2))(keys(1)[0])
     half = np.prod(shape) / 2 ** len(shape)
     assert half < np.sum(np.asarray(both)) <= 2 * half
     with pytest.raises(InputError, match="ends"):
@@ -132,7 +127,7 @@ def test_quarter_turns_are_numpys_and_all_different(shape):
     image, ndim = numbered(shape), len(shape)
     count = len(pieces.quarter_turns(ndim))
     turn = jax.vmap(pieces.turned, (None, 0))
-    turned = np.asarray(compiled(turn, jnp.asarray(image), jnp.arange(count)))
+    turned = np.asarray(jax.jit(turn)(jnp.asarray(image), jnp.arange(count)))
     planes = [(0, 1), (0, 2), (1, 2)] if ndim == 3 else [(0, 1)]
     wanted = [image] + [np.rot90(image, k, plane) for plane in planes for k in (1, 2, 3)]
     np.testing.assert_array_equal(turned, np.stack(wanted))

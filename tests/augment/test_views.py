@@ -20,10 +20,6 @@ from medjax.core.errors import InputError
 KEY = jax.random.key(0, impl="rbg")
 
 
-def compiled(function):
-    return jax.jit(function, compiler_options={"xla_backend_optimization_level": 0})
-
-
 def ramp(*sizes, count=6):
     """Images whose channels are the voxels' coordinates, labels that are the first of them."""
     place = np.stack(np.meshgrid(*map(np.arange, sizes), indexing="ij"), -1).astype(np.float32)
@@ -48,7 +44,7 @@ ENTRIES = {
 @pytest.mark.parametrize(("sizes", "out"), [((16, 20), (16, 20)), ((8, 9, 10), (8, 8, 8))])
 def test_a_crop_moves_all_entries_alike(sizes, out):
     batch = ramp(*sizes)
-    crop = compiled(resized_crop(out, (0.3, 0.5), entries=ENTRIES))
+    crop = jax.jit(resized_crop(out, (0.3, 0.5), entries=ENTRIES))
     got = crop(KEY, batch)
     image = np.asarray(got["image"])
     assert image.shape == (6, *out, len(sizes))
@@ -75,9 +71,9 @@ def test_a_crop_moves_all_entries_alike(sizes, out):
 def test_a_whole_crop_is_the_image_and_a_smaller_one_its_average():
     image = jnp.asarray(np.random.default_rng(0).random((3, 8, 8), np.float32))
     batch = {"image": image, "index": jnp.arange(3)}
-    same = compiled(resized_crop((8, 8), (1.0, 1.0), aspect=1.0))(KEY, batch)
+    same = jax.jit(resized_crop((8, 8), (1.0, 1.0), aspect=1.0))(KEY, batch)
     np.testing.assert_allclose(same["image"], image, atol=1e-5)
-    small = compiled(resized_crop((2, 2), (1.0, 1.0), aspect=1.0))(KEY, batch)["image"]
+    small = jax.jit(resized_crop((2, 2), (1.0, 1.0), aspect=1.0))(KEY, batch)["image"]
     np.testing.assert_allclose(small.mean((1, 2)), image.mean((1, 2)), atol=0.1)
 
 
@@ -96,7 +92,7 @@ def test_views_have_keys_of_their_own_and_leave_the_rest():
 def test_multi_crop_names_its_views():
     batch = {"image": jnp.ones((2, 8, 8)), "index": jnp.arange(2)}
     crops = multi_crop(resized_crop((8, 8), (0.4, 1.0)), resized_crop((4, 4)), count=3)
-    out = compiled(crops)(KEY, batch)
+    out = jax.jit(crops)(KEY, batch)
     shapes = {name: x.shape for name, x in out.items() if name not in batch}
     large = dict.fromkeys(("large0", "large1"), (2, 8, 8))
     assert shapes == large | dict.fromkeys(small_names(3), (2, 4, 4))
@@ -108,7 +104,7 @@ def test_every_modality_has_a_view():
         "image": jnp.asarray(np.random.default_rng(0).random((4, 12, 12, 1), np.float32)),
         "index": jnp.arange(4),
     }
-    view = compiled(modality_view("ct", (8, 8), entries={"image": Image(channels="last")}))
+    view = jax.jit(modality_view("ct", (8, 8), entries={"image": Image(channels="last")}))
     first, second = (view(jax.random.key(i, impl="rbg"), batch)["image"] for i in range(2))
     assert first.shape == (4, 8, 8, 1)
     assert np.isfinite(first).all()

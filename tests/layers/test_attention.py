@@ -1,6 +1,5 @@
 """Attention, positions, patches, windows and the blocks made of them."""
 
-import functools
 import types
 
 import flax.linen as nn
@@ -28,17 +27,12 @@ def normal(*shape, seed=0):
     return jnp.asarray(np.random.default_rng(seed).standard_normal(shape), jnp.float32)
 
 
-def compiled(function, *arguments):
-    options = {"xla_backend_optimization_level": 0}
-    return jax.jit(function, compiler_options=options)(*arguments)
-
-
 def test_attention_is_the_formula_of_its_parameters():
     x, context = normal(2, 3, 4), normal(2, 5, 6, seed=1)
     bias = normal(1, 2, 3, 5, seed=2)
     mask = jnp.ones((2, 1, 3, 5), bool).at[:, :, :, 4].set(False)
     module = MultiHeadAttention(2)
-    variables = compiled(module.init, KEY, x, context)
+    variables = jax.jit(module.init)(KEY, x, context)
     params = jax.tree.map(np.asarray, variables["params"])
     query = np.einsum("btc,cphd->btphd", x, params["query"]["kernel"])[:, :, 0]
     both = np.einsum("bsc,cphd->pbshd", context, params["key_value"]["kernel"])
@@ -46,7 +40,7 @@ def test_attention_is_the_formula_of_its_parameters():
     weights = np.asarray(jax.nn.softmax(jnp.asarray(logits)[..., :4], axis=-1))
     expected = np.einsum("bhts,bshd->bthd", weights, both[1][:, :4])
     expected = np.einsum("bthd,hdc->btc", expected, params["out"]["kernel"])
-    y = compiled(lambda v: module.apply(v, x, context, bias=bias, mask=mask), variables)
+    y = jax.jit(lambda v: module.apply(v, x, context, bias=bias, mask=mask))(variables)
     np.testing.assert_allclose(y, expected, atol=1e-6)
 
 
@@ -191,7 +185,7 @@ def test_the_scanned_stack_is_its_blocks_one_by_one_however_it_is_rematerialised
     shapes = jax.eval_shape(stack.init, KEY, x, at)
     variables = jax.tree.map(lambda leaf: 0.3 * normal(*leaf.shape, seed=leaf.size), shapes)
 
-    @functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+    @jax.jit
     def apply(own, y):
         return block.apply({"params": own}, y, at, 0.0, False)
 
@@ -204,7 +198,7 @@ def test_the_scanned_stack_is_its_blocks_one_by_one_however_it_is_rematerialised
             output = module.apply(variables, x, at, train=True)
             return jnp.sum(output**2), output
 
-        return compiled(jax.value_and_grad(loss, has_aux=True), variables)
+        return jax.jit(jax.value_and_grad(loss, has_aux=True))(variables)
 
     (_, output), gradients = outcome(stack)
     np.testing.assert_allclose(output, y, atol=1e-5)
@@ -238,11 +232,11 @@ def test_window_attention_is_that_of_each_window_alone(cosine, spatial):
     window = (4,) * len(spatial)
     x = normal(1, *spatial, 4)
     module = WindowAttention(2, window, False, cosine)
-    variables = compiled(module.init, KEY, x)
-    y = compiled(module.apply, variables, x)
+    variables = jax.jit(module.init)(KEY, x)
+    y = jax.jit(module.apply)(variables, x)
     assert y.shape == x.shape
     # The first window, alone: what else there is, and the padding, plays no part.
     first = tuple(slice(0, min(4, n)) for n in spatial)
     if all(n == min(4, n) or n > 4 for n in spatial):
-        alone = compiled(module.apply, variables, x[:, *first])
+        alone = jax.jit(module.apply)(variables, x[:, *first])
         np.testing.assert_allclose(y[:, *first], alone, atol=1e-5)

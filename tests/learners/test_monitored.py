@@ -17,10 +17,6 @@ KEY = jax.random.key(0, impl="rbg")
 PAIR = ("first", "second")
 
 
-def compiled(function):
-    return jax.jit(function, compiler_options={"xla_backend_optimization_level": 0})
-
-
 def simclr():
     return contrastive.simclr(Tiny(), optax.sgd(0.1), projector=HEAD)
 
@@ -52,13 +48,13 @@ def values_of(one, two):
 def test_values_are_those_of_the_features_before_the_step_and_nothing_else_changes(batch):
     learner = monitored(simclr(), PAIR, every=3)
 
-    @compiled
+    @jax.jit
     def expected(state):
         return values_of(*(simclr().predict(state, {"image": batch[name]}) for name in PAIR))
 
-    state = compiled(learner.init)(KEY, batch)
+    state = jax.jit(learner.init)(KEY, batch)
     plain = state.replace(extras={})
-    step, plain_step = compiled(learner.step), compiled(simclr().step)
+    step, plain_step = jax.jit(learner.step), jax.jit(simclr().step)
     for number in range(4):
         if number in (0, 2):  # the first step, and those whose number is a multiple of three
             wanted = expected(plain)
@@ -76,7 +72,7 @@ def test_values_are_those_of_the_features_before_the_step_and_nothing_else_chang
 def test_a_collapse_is_seen():
     learner = monitored(idle(), every=1)
     state = learner.init(KEY, {})
-    step = compiled(learner.step)
+    step = jax.jit(learner.step)
 
     def look(features):
         return step(state, {"image": features}, KEY)[1]
@@ -96,7 +92,7 @@ def test_samples_are_few_and_evenly_over_a_batch_on_eight_devices(batch):
     learner = monitored(idle(), samples=8, features=lambda state, batch: 2 * batch["image"])
     mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
     split = jax.device_put(batch, NamedSharding(mesh, PartitionSpec("data")))
-    _, scalars = compiled(learner.step)(learner.init(KEY, batch), split, KEY)
+    _, scalars = jax.jit(learner.step)(learner.init(KEY, batch), split, KEY)
     wanted = values_of(batch["image"][::2], batch["image"][::2])
     assert set(scalars) == {"rank", "uniformity"}
     for name, value in scalars.items():
@@ -106,7 +102,7 @@ def test_samples_are_few_and_evenly_over_a_batch_on_eight_devices(batch):
 def test_micro_batches_report_their_mean(batch):
     batch = rows(batch)
     learner = accumulated(monitored(idle(), PAIR), 2)
-    after, scalars = compiled(learner.step)(learner.init(KEY, batch), batch, KEY)
+    after, scalars = jax.jit(learner.step)(learner.init(KEY, batch), batch, KEY)
     parts = [values_of(*(batch[name][i::2] for name in PAIR)) for i in range(2)]
     for name, value in scalars.items():
         np.testing.assert_allclose(value, (parts[0][name] + parts[1][name]) / 2, rtol=1e-4)

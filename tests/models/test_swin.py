@@ -41,11 +41,6 @@ class Blocks(nn.Module):
         return x
 
 
-def compiled(function, *arguments):
-    options = {"xla_backend_optimization_level": 0}
-    return jax.jit(function, compiler_options=options)(*arguments)
-
-
 def image(*shape):
     return jnp.asarray(np.random.default_rng(0).standard_normal(shape), jnp.float32)
 
@@ -77,7 +72,7 @@ def test_with_an_originals_weights_it_gives_the_originals_output(name, reference
         pooled, maps = module.apply(variables, x, method="features")
         return module.apply(variables, pooled, method="classify"), maps
 
-    logits, maps = compiled(everything, variables, x)
+    logits, maps = jax.jit(everything)(variables, x)
     for got, what in ((logits, "logits"), (maps[0], "map0"), (maps[1], "map1")):
         expected = reference[f"{name}:{what}"]
         np.testing.assert_allclose(got, expected, atol=1e-5 * np.abs(expected).max())
@@ -89,7 +84,7 @@ def test_blocks_of_volumes_give_what_monais_give(reference):
     variables, report = import_weights(tensors(reference, "volume"), TIMM, shapes)
     assert report.complete
     expected = reference["volume:map0"]
-    got = compiled(Blocks().apply, variables, x)
+    got = jax.jit(Blocks().apply)(variables, x)
     np.testing.assert_allclose(got, expected, atol=1e-5 * np.abs(expected).max())
 
 
@@ -111,8 +106,8 @@ def test_inflated_it_answers_to_a_volume_of_equal_slices_as_to_the_image(
     )
     assert "params/merge1/reduction/kernel" in deep.report.adapted
     x = image(1, 16, 16, 1)
-    expected = compiled(flat.module.apply, flat.variables, x)
-    got = compiled(deep.module.apply, deep.variables, jnp.repeat(x[:, None], 8, axis=1))
+    expected = jax.jit(flat.module.apply)(flat.variables, x)
+    got = jax.jit(deep.module.apply)(deep.variables, jnp.repeat(x[:, None], 8, axis=1))
     np.testing.assert_allclose(got, expected, atol=1e-4 * np.abs(expected).max())
 
 
@@ -155,12 +150,12 @@ def test_one_step_is_finite_reaches_every_parameter_and_bfloat16_is_near(version
         logits = output(variables, module)
         return jnp.mean((logits - 1) ** 2), logits
 
-    gradients, logits = compiled(jax.grad(loss, has_aux=True), variables)
+    gradients, logits = jax.jit(jax.grad(loss, has_aux=True))(variables)
     for path, leaf in named_leaves(gradients):
         assert np.isfinite(leaf).all(), path
         assert np.abs(leaf).max() > 1e-8, path
     half = module.clone(dtype=jnp.bfloat16, remat="none")
-    got = compiled(lambda variables: output(variables, half), variables)
+    got = jax.jit(lambda variables: output(variables, half))(variables)
     assert got.dtype == jnp.float32
     assert 0 < np.abs(got - logits).max() < 0.1 * np.abs(logits).max()
 

@@ -32,11 +32,6 @@ CASES = {
 }
 
 
-def compiled(function, *arguments):
-    options = {"xla_backend_optimization_level": 0}
-    return jax.jit(function, compiler_options=options)(*arguments)
-
-
 def small(**changes):
     return ViT(**{**SMALL, "depth": 1, "image_size": 8, **changes})
 
@@ -69,7 +64,7 @@ def test_with_an_originals_weights_it_gives_the_originals_output(name, reference
         tokens = module.apply(variables, x, method="embed")
         return module.apply(variables, x), module.apply(variables, tokens, method="encode")
 
-    output, (class_token, registers, patches) = compiled(everything, variables, x)
+    output, (class_token, registers, patches) = jax.jit(everything)(variables, x)
     expected = reference[f"{name}:logits"]
     # MONAI's classifier ends in a tanh.
     output = np.tanh(output) if name == "monai" else output
@@ -93,7 +88,7 @@ def test_embedding_and_encoding_apart_are_the_whole_and_a_subset_sees_itself_alo
         again = module.apply(variables, Tokens(other.values[:, 1::2], kept[1]), method="encode")
         return (*encode, again, module.apply(variables, x, method="features"))
 
-    whole, subset, again, features = compiled(parts, variables, x)
+    whole, subset, again, features = jax.jit(parts)(variables, x)
     np.testing.assert_allclose(features.pooled, whole.class_token, atol=1e-6)
     np.testing.assert_allclose(features.maps[0].reshape(2, 6, 24), whole.patches, atol=1e-6)
     assert subset.patches.shape == (2, 3, 24)
@@ -151,12 +146,12 @@ def test_every_option_learns_and_bfloat16_is_near_float32():
         logits = output(variables, module)
         return jnp.mean((logits - 1) ** 2), logits
 
-    gradients, logits = compiled(jax.grad(loss, has_aux=True), variables)
+    gradients, logits = jax.jit(jax.grad(loss, has_aux=True))(variables)
     for path, leaf in named_leaves(gradients):
         assert np.isfinite(leaf).all(), path
         assert np.abs(leaf).max() > 1e-6, path
     half = module.clone(dtype=jnp.bfloat16)
-    got = compiled(lambda variables: output(variables, half), variables)
+    got = jax.jit(lambda variables: output(variables, half))(variables)
     assert got.dtype == jnp.float32
     assert 0 < np.abs(got - logits).max() < 0.05 * np.abs(logits).max()
 

@@ -1,7 +1,5 @@
 """The laws of every operator in the registry, and two facts that all of physics stands on."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,8 +10,6 @@ from operator_cases.values import normal
 
 from medjax.physics import OPERATORS, Cartesian, birdcage
 
-# Compiling takes the time here, and at this level a third of it.
-quickly = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 INSTANCES = [
     pytest.param(make, shape, id=f"{name}-{i}")
     for name, instances in CASES.items()
@@ -110,8 +106,8 @@ def test_derivatives_in_the_image_and_in_the_physics(make, shape):
 
         at = (leaves, normal(2, shape, "complex128"))
         v, w = directions(5, at), directions(6, at)
-        first = quickly(jax.value_and_grad(measured))
-        second = quickly(jax.grad(lambda arguments: along(jax.grad(measured)(arguments), v)))
+        first = jax.jit(jax.value_and_grad(measured))
+        second = jax.jit(jax.grad(lambda arguments: along(jax.grad(measured)(arguments), v)))
         eps = 1e-5
         high, grad_high = first(jax.tree.map(lambda p, d: p + eps * d, at, w))
         low, grad_low = first(jax.tree.map(lambda p, d: p - eps * d, at, w))
@@ -128,13 +124,13 @@ def test_an_operator_is_an_argument_of_transformations(make, shape):
     leaves, rebuild = inexact(a)
     two = [a, rebuild([2 * leaf for leaf in leaves])]
     stacked = jax.tree.map(lambda *leaf: np.stack(leaf), *two)
-    there_and_back = quickly(lambda a, x: a.H(a(x)))
-    got = quickly(jax.vmap(lambda a, x: a.H(a(x))))(stacked, x)
+    there_and_back = jax.jit(lambda a, x: a.H(a(x)))
+    got = jax.jit(jax.vmap(lambda a, x: a.H(a(x))))(stacked, x)
     assert_close(got, np.stack([there_and_back(*one) for one in zip(two, x, strict=True)]), 1e-5)
 
     if leaves:
         # To the fourth: the sum of squares does not see what a unitary operator does.
-        power = quickly(jax.grad(lambda leaves: jnp.sum(jnp.abs(rebuild(leaves)(x[0])) ** 4)))
+        power = jax.jit(jax.grad(lambda leaves: jnp.sum(jnp.abs(rebuild(leaves)(x[0])) ** 4)))
         for gradient in map(np.asarray, power(leaves)):
             assert np.isfinite(gradient).all()
             assert gradient.any()
@@ -148,7 +144,7 @@ def test_a_batch_over_eight_devices_is_not_gathered(make, shape):
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=whole), make("complex64")
     )
     x = jax.ShapeDtypeStruct((8, *shape), "complex64", sharding=split)
-    text = quickly(lambda a, x: a.H(a(x))).lower(a, x).compile().as_text()
+    text = jax.jit(lambda a, x: a.H(a(x))).lower(a, x).compile().as_text()
     assert "all-gather" not in text
     assert "all-to-all" not in text
 

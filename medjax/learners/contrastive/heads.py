@@ -107,21 +107,28 @@ class PrototypeHead(nn.Module):
         hidden: channels of the MLP.
         bottleneck: channels of the unit vector.
         layers: of the MLP, the one to the bottleneck among them.
+        norm: whether batch norm follows each layer but the bottleneck, as the authors' code
+            offers. Encoders without batch norm want it: where all images' features point in
+            nearly one direction, so do their logits, and targets become even.
     """
 
     prototypes: int = 65536
     hidden: int = 2048
     bottleneck: int = 256
     layers: int = 3
+    norm: bool = False
 
     @nn.compact
     def __call__(self, x: Array, train: bool = False) -> Float[Array, "*batch prototype"]:
         """Logits of ``(..., channel)`` features."""
         init = nn.initializers.truncated_normal(0.02)
         for number in range(self.layers):
-            width = self.hidden if number < self.layers - 1 else self.bottleneck
-            x = nn.Dense(width, kernel_init=init, name=f"dense{number}")(x)
-            x = x if number == self.layers - 1 else gelu(x)
+            last = number == self.layers - 1
+            width, normed = (self.bottleneck, False) if last else (self.hidden, self.norm)
+            x = nn.Dense(width, use_bias=not normed, kernel_init=init, name=f"dense{number}")(x)
+            if normed:
+                x = normalization("batch", width, train=train, name=f"norm{number}")(x)
+            x = x if last else gelu(x)
         shape = (self.prototypes, self.bottleneck)
         kernel = self.param("prototypes", nn.initializers.truncated_normal(0.02), shape)
         return jnp.einsum("...c,pc->...p", unit(x), unit(kernel))

@@ -22,10 +22,6 @@ KEY = jax.random.key(0, impl="rbg")
 SGD = optax.sgd(0.1)
 
 
-def compiled(function):
-    return jax.jit(function, compiler_options={"xla_backend_optimization_level": 0})
-
-
 def volumes(*names, size=8):
     entries = {name: jnp.zeros((4, size, size, size, 1)) for name in names}
     return {**entries, "index": jnp.arange(4, dtype=jnp.int32)}
@@ -141,9 +137,7 @@ def test_partners_agree_and_differ_as_asked_and_are_others_where_there_are():
     side = jnp.asarray([0, 1, 0, 0, 1, 0])
     study = jnp.asarray([5, 5, 5, 6, 6, 5])
     keys = jax.random.split(KEY, 200)
-    draw = compiled(
-        jax.vmap(lambda key, count: partners(key, count, 6, [side], [study]), (0, None))
-    )
+    draw = jax.jit(jax.vmap(lambda key, count: partners(key, count, 6, [side], [study]), (0, None)))
     first, second = map(np.asarray, draw(keys, 5))
     assert set(first) == set(range(5))  # the sixth place is empty
     found = {i: set(second[first == i]) for i in range(5)}
@@ -156,7 +150,7 @@ def test_a_pair_is_of_images_of_one_patient():
     images = jnp.arange(4 * 3 * 2 * 2, dtype=jnp.float32).reshape(4, 3, 2, 2)
     batch = {"images": images, "count": jnp.asarray([3, 3, 3, 1]), "index": jnp.arange(4)}
     batch["image"] = images[:, 0]
-    out = compiled(contrastive.patient_pair(lambda key, batch: batch))(KEY, batch)
+    out = jax.jit(contrastive.patient_pair(lambda key, batch: batch))(KEY, batch)
     np.testing.assert_array_equal(out["image"], batch["image"])
     for sample in range(4):
         numbers = [
@@ -168,7 +162,7 @@ def test_a_pair_is_of_images_of_one_patient():
 
 def test_jigsaw_shuffles_all_pieces():
     x = jnp.arange(2 * 6 * 9 * 2, dtype=jnp.float32).reshape(2, 6, 9, 2)
-    out = compiled(contrastive.jigsaw(3))(KEY, {"view": x, "index": jnp.arange(2)})["pieces"]
+    out = jax.jit(contrastive.jigsaw(3))(KEY, {"view": x, "index": jnp.arange(2)})["pieces"]
     assert out.shape == (2, 9, 2, 3, 2)
     for image, pieces in zip(np.asarray(x), np.asarray(out), strict=True):
         expected = image.reshape(3, 2, 3, 3, 2).swapaxes(1, 2).reshape(9, -1)
@@ -186,7 +180,7 @@ def test_jigsaw_shuffles_all_pieces():
 
 @pytest.mark.parametrize("grid", [(8, 6), (4, 4, 4)])
 def test_masks_have_the_parts_that_were_asked_for(grid):
-    draw = compiled(
+    draw = jax.jit(
         jax.vmap(lambda k: random_mask(k, grid=grid, masked=(0.2, 0.4), probability=0.5))
     )
     masks = draw(jax.random.split(KEY, 200))
@@ -224,7 +218,7 @@ def test_regions_that_do_not_fit_are_refused():
 
 def test_a_sentence_is_one_that_is_there():
     text = jnp.asarray([[[1, 2], [0, 0], [3, 0]], [[0, 0], [4, 4], [0, 0]]], jnp.int32)
-    draw = compiled(lambda key: sentence(key, {"text": text, "index": jnp.arange(2)}, "text"))
+    draw = jax.jit(lambda key: sentence(key, {"text": text, "index": jnp.arange(2)}, "text"))
     drawn = np.stack([draw(key) for key in jax.random.split(KEY, 20)])
     assert {tuple(x) for x in drawn[:, 0]} == {(1, 2), (3, 0)}
     assert {tuple(x) for x in drawn[:, 1]} == {(4, 4)}
@@ -233,8 +227,8 @@ def test_a_sentence_is_one_that_is_there():
 def test_a_texts_padding_changes_nothing():
     encoder = contrastive.TextEncoder(9, width=8, depth=1, heads=2)
     tokens = jnp.asarray([[1, 2, 3, 0], [4, 0, 0, 0], [0, 0, 0, 0]], jnp.int32)
-    variables = compiled(encoder.init)(KEY, tokens)
-    apply = compiled(encoder.apply)
+    variables = jax.jit(encoder.init)(KEY, tokens)
+    apply = jax.jit(encoder.apply)
     out = apply(variables, tokens)
     longer = apply(variables, jnp.pad(tokens, ((0, 0), (0, 3))))
     np.testing.assert_allclose(longer, out, atol=1e-5)

@@ -20,10 +20,6 @@ from medjax.learners.contrastive.pretrain import cosine, encoder_variables
 KEY = jax.random.key(0, impl="rbg")
 
 
-def compiled(function):
-    return jax.jit(function, compiler_options={"xla_backend_optimization_level": 0})
-
-
 @pytest.fixture(scope="module")
 def batch():
     images = np.random.default_rng(0).random((8, 8, 8), np.float32)
@@ -47,11 +43,11 @@ def dino(**options):
 
 def test_the_teacher_is_an_average_whose_decay_follows_the_step(batch):
     learner = byol(momentum=lambda step: 0.5 + 0.25 * step)
-    state = compiled(learner.init)(KEY, batch)
+    state = jax.jit(learner.init)(KEY, batch)
     assert set(state.extras["teacher"]) == {"encoder", "projector"}
     average = state.extras["teacher"]
     jax.tree.map(np.testing.assert_array_equal, average, parts(state.params))
-    step = compiled(learner.step)
+    step = jax.jit(learner.step)
     for momentum in (0.5, 0.75):
         state, _ = step(state, batch, KEY)
         average = jax.tree.map(
@@ -71,7 +67,7 @@ def parts(params):
 @pytest.mark.parametrize("make", [byol, moco, dino])
 def test_the_loss_depends_on_the_teacher_but_sends_it_no_gradient(make, batch):
     learner = make(queue=16) if make is moco else make()
-    state = compiled(learner.init)(KEY, batch)
+    state = jax.jit(learner.init)(KEY, batch)
     # A student at its teacher's very place says nothing about either.
     other = jax.tree.map(lambda x: 0.7 * x + 0.01, state.extras["teacher"])
 
@@ -81,7 +77,7 @@ def test_the_loss_depends_on_the_teacher_but_sends_it_no_gradient(make, batch):
         changed = state.replace(extras=extras, variables=variables)
         return learner.phases[0].gradients(changed, batch, KEY).scalars["loss"]
 
-    value = compiled(jax.value_and_grad(loss, allow_int=True))
+    value = jax.jit(jax.value_and_grad(loss, allow_int=True))
     kept = (state.extras, state.variables["memory"])
     first, gradients = value(kept)
     assert not any(np.any(leaf) for leaf in jax.tree.leaves(gradients))
@@ -98,10 +94,10 @@ def test_a_queue_takes_in_at_its_head_and_loses_its_tail(batch):
 
     # The learner's: two micro-batches one after the other, each its teacher's keys.
     learner = learners.accumulated(moco(queue=20), 2)
-    state = compiled(learner.init)(KEY, batch)
+    state = jax.jit(learner.init)(KEY, batch)
     before = state.variables["memory"]["queue"]
     np.testing.assert_allclose(np.linalg.norm(before, axis=-1), 1, rtol=1e-5)
-    after = compiled(learner.step)(state, batch, KEY)[0].variables["memory"]["queue"]
+    after = jax.jit(learner.step)(state, batch, KEY)[0].variables["memory"]["queue"]
     np.testing.assert_array_equal(after[8:], before[:12])
     np.testing.assert_allclose(np.linalg.norm(after, axis=-1), 1, rtol=1e-5)
     keys = []
@@ -122,9 +118,9 @@ def first_statistics(state):
 
 def test_the_centre_follows_the_teachers_mean(batch):
     learner = dino(centre_momentum=0.75)
-    state = compiled(learner.init)(KEY, batch)
+    state = jax.jit(learner.init)(KEY, batch)
     assert not state.variables["memory"]["centre"].any()
-    after = compiled(learner.step)(state, batch, KEY)[0].variables["memory"]["centre"]
+    after = jax.jit(learner.step)(state, batch, KEY)[0].variables["memory"]["centre"]
     module = contrastive.heads.Embedder(Tiny(), PROTOTYPES.clone())
     variables = {"params": state.extras["teacher"], **first_statistics(state)}
     # Both views are one batch to batch norm.
@@ -137,8 +133,8 @@ def test_the_centre_follows_the_teachers_mean(batch):
 
 def test_prototypes_are_held_for_so_many_steps_and_the_rest_learns(batch):
     learner = dino(held_steps=1)
-    state = compiled(learner.init)(KEY, batch)
-    step = compiled(learner.step)
+    state = jax.jit(learner.init)(KEY, batch)
+    step = jax.jit(learner.step)
     for held in (True, False):
         after, _ = step(state, batch, KEY)
         for path, old in named_leaves(state.params):
@@ -151,8 +147,8 @@ def test_the_bank_moves_where_the_batch_is(batch):
     learner = contrastive.pirl(Tiny(), optax.sgd(0.1), samples=20, dim=6, negatives=5)
     few = {**batch, "index": batch["index"] + 3}
     few = contrastive.jigsaw(2)(KEY, few)
-    state = compiled(learner.init)(KEY, few)
-    after, _ = compiled(learner.step)(state, few, KEY)
+    state = jax.jit(learner.init)(KEY, few)
+    after, _ = jax.jit(learner.step)(state, few, KEY)
     old, new = (s.variables["memory"]["bank"] for s in (state, after))
     np.testing.assert_array_equal((old != new).any(1), [3 <= i < 11 for i in range(20)])
     np.testing.assert_allclose(np.linalg.norm(new, axis=-1), 1, rtol=1e-5)
@@ -163,8 +159,8 @@ def test_resumed_is_uninterrupted_bit_for_bit(name):
     learner = CASES[name]()
     images = jnp.asarray(np.random.default_rng(0).random((8, 8, 8), np.float32))
     batch = {"image": images, "index": jnp.arange(8, dtype=jnp.int32)}
-    state = compiled(learner.init)(KEY, batch)
-    step = compiled(learner.step)
+    state = jax.jit(learner.init)(KEY, batch)
+    step = jax.jit(learner.step)
     ends = []
     for interrupted in (False, True):
         now = state
@@ -179,11 +175,11 @@ def test_resumed_is_uninterrupted_bit_for_bit(name):
 
 def test_eight_devices_take_the_step_of_one(batch):
     learner = moco(queue=24)
-    state = compiled(learner.init)(KEY, batch)
+    state = jax.jit(learner.init)(KEY, batch)
     few = {name: batch[name] for name in ("first", "second", "index")}
     mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
     split, everywhere = (NamedSharding(mesh, PartitionSpec(*p)) for p in (("data",), ()))
-    step = compiled(learner.step)
+    step = jax.jit(learner.step)
     one, scalars = step(state, few, KEY)
     got, shared = step(jax.device_put(state, everywhere), jax.device_put(few, split), KEY)
     close = {"rtol": 1e-3, "atol": 1e-5}
@@ -193,7 +189,7 @@ def test_eight_devices_take_the_step_of_one(batch):
 
 def test_the_encoder_comes_out_of_the_state(batch):
     for learner, teacher in ((moco(queue=4), False), (dino(), True)):
-        state = compiled(learner.init)(KEY, batch)
+        state = jax.jit(learner.init)(KEY, batch)
         # Not what they were made with, so that student and teacher differ.
         state = state.replace(params=jax.tree.map(lambda x: x + 0.1, state.params))
         got = Tiny().apply(encoder_variables(state, teacher=teacher), batch["image"])

@@ -25,10 +25,6 @@ REFERENCE = Path(__file__).parents[2] / "reference" / "mae.npz"
 VIT = ViT(width=12, depth=1, heads=2, patch=4, image_size=8, positions="sinusoidal")
 
 
-def compiled(function, *arguments):
-    return jax.jit(function, compiler_options={"xla_backend_optimization_level": 0})(*arguments)
-
-
 def image(*shape):
     return jnp.asarray(np.random.default_rng(0).standard_normal(shape), jnp.float32)
 
@@ -80,7 +76,7 @@ def test_mae_is_that_of_its_authors():
     init = jax.eval_shape(lambda: module.init(KEY, x, order, 4))
     assert jax.tree.map(jnp.shape, variables) == jax.tree.map(jnp.shape, init)
 
-    predicted = compiled(lambda variables: module.apply(variables, x, order, 4), variables)
+    predicted = jax.jit(lambda variables: module.apply(variables, x, order, 4))(variables)
     size = np.abs(stored["predicted"]).max()
     np.testing.assert_allclose(predicted, stored["predicted"], atol=1e-5 * size)
     target = normalised_patches(to_patches(x, 4).reshape(2, 16, -1))
@@ -96,7 +92,7 @@ def test_the_encoder_knows_nothing_of_hidden_patches(shape):
         jax.random.split(jax.random.key(1), shape[0])
     )
     module = MaskedAutoencoder(VIT, MAEDecoder(12, 1, 2))
-    variables = compiled(lambda: module.init(KEY, x, order, kept))
+    variables = jax.jit(lambda: module.init(KEY, x, order, kept))()
 
     def encoded(x):
         out = module.apply(variables, x, order, kept, method="encode")
@@ -108,7 +104,7 @@ def test_the_encoder_knows_nothing_of_hidden_patches(shape):
 
     encoder, whole = (
         to_patches(g, 4)
-        for g in compiled(lambda x: (jax.grad(encoded)(x), jax.grad(all_predictions)(x)), x)
+        for g in jax.jit(lambda x: (jax.grad(encoded)(x), jax.grad(all_predictions)(x)))(x)
     )
     hidden = np.asarray(jnp.argsort(order, axis=-1) >= kept)
     for grad in (encoder, whole):
@@ -134,7 +130,7 @@ def test_mae_takes_the_error_of_hidden_patches_alone():
         state = state.replace(params={**state.params, "decoder": decoder})
         return learner.step(state, batch, KEY)[1]["loss"]
 
-    np.testing.assert_allclose(compiled(loss), 15 / 16, rtol=1e-4)
+    np.testing.assert_allclose(jax.jit(loss)(), 15 / 16, rtol=1e-4)
 
 
 @pytest.mark.parametrize("backbone", ["vit", "swin", "swin3d"])
@@ -153,7 +149,7 @@ def test_simmim_sees_nothing_behind_the_mask(backbone):
         changed = jnp.where(mask[..., None], x, x + 1)
         return variables, predict(x), predict(other), predict(changed)
 
-    variables, predicted, same, changed = compiled(both)
+    variables, predicted, same, changed = jax.jit(both)()
     assert predicted.shape == x.shape
     np.testing.assert_array_equal(predicted, same)
     assert np.abs(changed - predicted).max() > 1e-4

@@ -16,8 +16,7 @@ KEY = jax.random.key(0, impl="rbg")
 
 
 def drawn(function, count):
-    options = {"xla_backend_optimization_level": 0}
-    draw = jax.jit(jax.vmap(function), compiler_options=options)
+    draw = jax.jit(jax.vmap(function))
     return [np.asarray(x) for x in draw(jax.random.split(KEY, count))]
 
 

@@ -35,8 +35,7 @@ def first_loss(learner, batch):
     def loss(batch):
         return learner.step(learner.init(KEY, batch), batch, KEY)[1]["loss"]
 
-    options = {"xla_backend_optimization_level": 0}
-    return float(jax.jit(loss, compiler_options=options)(batch))
+    return float(jax.jit(loss)(batch))
 
 
 def test_inpainting_takes_the_error_within_the_boxes():

@@ -16,8 +16,7 @@ KEY = jax.random.key(0)
 
 
 def compiled(function, *arguments):
-    options = {"xla_backend_optimization_level": 0}
-    return jax.jit(function).lower(*arguments).compile(compiler_options=options)
+    return jax.jit(function).lower(*arguments).compile()
 
 
 @pytest.fixture(scope="module")

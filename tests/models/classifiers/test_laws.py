@@ -50,8 +50,7 @@ def image(*shape):
 
 
 def compiled(function, *arguments):
-    options = {"xla_backend_optimization_level": 0}
-    return jax.jit(function).lower(*arguments).compile(compiler_options=options)
+    return jax.jit(function).lower(*arguments).compile()
 
 
 @functools.cache

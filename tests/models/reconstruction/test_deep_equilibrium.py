@@ -31,8 +31,7 @@ def model(**options):
 
 
 def compiled(function, *arguments):
-    options = {"xla_backend_optimization_level": 0}
-    return jax.jit(function).lower(*arguments).compile(compiler_options=options)
+    return jax.jit(function).lower(*arguments).compile()
 
 
 def test_the_gain_of_a_kernel_is_the_norm_of_its_convolution():

@@ -1,0 +1,234 @@
+"""What generates here: networks of one size for all, and each method's settings."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import short_runs
+
+from medjax import learners
+from medjax.augment.discriminator import diff_augment
+from medjax.learners import adversarial, diffusion
+from medjax.losses.adversarial import hinge
+from medjax.models.generative import (
+    DCGANDiscriminator,
+    DCGANGenerator,
+    DiffusionUNet,
+    PatchGAN,
+    StyleGAN2Discriminator,
+    StyleGAN2Generator,
+    TranslationResNet,
+)
+
+SIZE = (32, 32)
+WIDTHS = (32, 64, 128)  # of the DCGAN's discriminator; its generator has them the other way
+LATENT = 64
+CLASSES = 4  # slabs of the brain that slices are from
+CENTRE = 0.6  # brightness that networks see as 0
+
+
+def scaled(images):
+    """Brightness 0 to 1.2 as the networks have it, -1 to 1; brighter is cut."""
+    return np.clip(images / CENTRE - 1, -1, 1).astype(np.float32)
+
+
+def unscaled(images):
+    """Brightness of what networks make."""
+    return (np.clip(np.asarray(images, np.float32), -1, 1) + 1) * CENTRE
+
+
+@dataclasses.dataclass(frozen=True)
+class Method:
+    """A named system at the size of this experiment.
+
+    Attributes:
+        label: as printed.
+        learner: ``steps -> learner`` of batches with ``image``, ``label`` and ``index``, and
+            where it translates ``other``.
+        batch_size: samples of a step, which critics with more steps divide among them.
+    """
+
+    label: str
+    learner: Callable[[int], learners.Learner]
+    batch_size: int = 32
+
+
+def adam(rate: float = 2e-4, b2: float = 0.999) -> optax.GradientTransformation:
+    return optax.adam(rate, b1=0.5, b2=b2)
+
+
+def players(generator_norm="batch", norm="batch", known=0, **options):
+    """DCGAN's networks, an optimiser each."""
+    generator = DCGANGenerator(SIZE, 1, tuple(reversed(WIDTHS)), norm=generator_norm, classes=known)
+    return generator, DCGANDiscriminator(widths=WIDTHS, norm=norm, **options), adam(), adam()
+
+
+def gan(steps):
+    return adversarial.gan(*players(), latent=LATENT)
+
+
+def dcgan(steps):
+    return adversarial.dcgan(SIZE, widths=WIDTHS, latent=LATENT, average=0.99)
+
+
+def steady(steps):
+    """The stabilisers together: what `adversarial` is for."""
+    return adversarial.adversarial(
+        *players(norm="none", spectral=True, deviation=4),
+        loss=hinge(),
+        inputs=adversarial.latents(LATENT),
+        augment=diff_augment(("translation", "cutout")),
+        average=0.99,
+    )
+
+
+def wgan(steps):
+    networks = players(norm="none")[:2]
+    return adversarial.wgan(
+        *networks, optax.rmsprop(2e-4), optax.rmsprop(2e-4), latent=LATENT, average=0.99
+    )
+
+
+def wgan_gp(steps):
+    networks = players(norm="none")[:2]
+    optimizers = (optax.adam(2e-4, b1=0.0, b2=0.9) for _ in range(2))
+    return adversarial.wgan_gp(*networks, *optimizers, latent=LATENT, average=0.99)
+
+
+def cgan(steps):
+    return adversarial.cgan(*players(known=CLASSES, labels=CLASSES), latent=LATENT, average=0.99)
+
+
+def acgan(steps):
+    networks = players(known=CLASSES, classes=1 + CLASSES)
+    return adversarial.acgan(*networks, latent=LATENT, average=0.99)
+
+
+def semi_supervised_gan(steps):
+    learner = adversarial.semi_supervised_gan(
+        *players(norm="none", classes=CLASSES), latent=LATENT, average=0.99
+    )
+
+    def partly(key, batch):  # a tenth is labelled
+        return {**batch, "label": jnp.where(batch["index"] % 10 == 0, batch["label"], -1)}
+
+    return learners.augmented(learner, partly)
+
+
+def stylegan2(steps):
+    """Rates and moments as the authors scale them for lazy regularisation."""
+
+    def lazy(every):
+        c = every / (every + 1)
+        return optax.adam(2e-3 * c, b1=0.0, b2=0.99**c)
+
+    return adversarial.stylegan2(
+        StyleGAN2Generator(SIZE, 1, (64, 64, 32, 16), layers=4, width=LATENT),
+        StyleGAN2Discriminator((16, 32, 64, 64)),
+        lazy(4),
+        lazy(16),
+        gamma=1.0,
+        latent=LATENT,
+        average=0.99,
+    )
+
+
+def translator():
+    return TranslationResNet(1, (16, 32), blocks=3)
+
+
+def pix2pix(steps):
+    return adversarial.pix2pix(
+        translator(),
+        PatchGAN((16, 32), norm="instance"),
+        adam(),
+        adam(),
+        source="other",
+        target="image",
+        average=0.99,
+    )
+
+
+def cyclegan(steps):
+    return adversarial.cyclegan(
+        translator(),
+        PatchGAN((16, 32), norm="instance"),
+        adam(),
+        adam(),
+        first="image",
+        second="other",
+        average=0.99,
+    )
+
+
+def unet():
+    return DiffusionUNet(1, features=(16, 32, 64), blocks=1, attention=(2,), groups=8)
+
+
+def trained(steps, rate):
+    schedule = optax.warmup_cosine_decay_schedule(0.0, rate, max(1, steps // 20), max(2, steps))
+    return optax.chain(optax.clip_by_global_norm(1.0), optax.adam(schedule))
+
+
+def ddpm(steps):
+    """Sampled at a tenth of the thousand levels that it is trained on."""
+    levels = diffusion.cosine()
+    learner = diffusion.ddpm(
+        unet(),
+        trained(steps, 1e-3),
+        levels=levels,
+        clip=(-1.0, 1.0),
+        sampling=diffusion.select(levels, diffusion.few(100, 1000)),
+    )
+    return learners.averaged(learner, 0.99)
+
+
+def fast_ddpm(steps):
+    learner = diffusion.fast_ddpm(
+        unet(), trained(steps, 1e-3), levels=diffusion.cosine(), clip=(-1.0, 1.0)
+    )
+    return learners.averaged(learner, 0.99)
+
+
+GANS = {
+    "gan": Method("GAN", gan),
+    "dcgan": Method("DCGAN", dcgan),
+    "adversarial": Method("hinge, spectral norm, DiffAugment", steady),
+    "wgan": Method("WGAN", wgan, 160),
+    "wgan_gp": Method("WGAN-GP", wgan_gp, 160),
+    "cgan": Method("conditional GAN", cgan),
+    "acgan": Method("AC-GAN", acgan),
+    "semi_supervised_gan": Method("semi-supervised GAN", semi_supervised_gan),
+    "stylegan2": Method("StyleGAN2", stylegan2),
+    "pix2pix": Method("pix2pix", pix2pix, 8),
+    "cyclegan": Method("CycleGAN", cyclegan, 8),
+}
+DIFFUSIONS = {"ddpm": Method("DDPM", ddpm), "fast_ddpm": Method("Fast-DDPM", fast_ddpm)}
+METHODS = GANS | DIFFUSIONS
+
+
+def batch_of(data, chosen: np.ndarray) -> dict[str, np.ndarray]:
+    """What learners see of `simulated_brain.Slices`."""
+    return {
+        "image": scaled(data.t1[chosen]),
+        "other": scaled(data.t2[chosen]),
+        "label": data.slab[chosen],
+        "index": chosen.astype(np.int32),
+    }
+
+
+@functools.cache
+def programs(name: str, steps: int) -> short_runs.Programs:
+    """The compiled parts of a method, shared by its seeds."""
+    return short_runs.programs(METHODS[name].learner(steps))
+
+
+def images_of(output) -> np.ndarray:
+    """Generated images in a learner's output; CycleGAN's are those of the first kind."""
+    return np.asarray(jax.tree.leaves(output)[0])

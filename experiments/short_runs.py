@@ -1,0 +1,140 @@
+"""What scripts of many short trainings share: the training itself, what is kept, tables.
+
+For trainings of seconds to minutes on arrays in memory. What takes longer belongs in a run
+folder, with checkpoints: see `medjax.training.fit`.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from medjax import learners
+from medjax.core.files import replacing
+from medjax.training.protocols.attentive import passes
+
+
+class Programs(NamedTuple):
+    """A learner's functions, compiled when first called and then for all seeds."""
+
+    init: Callable[..., Any]
+    step: Callable[..., Any]
+    predict: Callable[..., Any]
+
+
+def programs(learner: learners.Learner) -> Programs:
+    """The jitted functions of a learner."""
+    step = jax.jit(learner.step, donate_argnums=0)
+    return Programs(jax.jit(learner.init), step, jax.jit(learner.predict))
+
+
+class Trained(NamedTuple):
+    """A training's end.
+
+    Attributes:
+        state: the learner's.
+        log: scalars of every tenth step and of the last, by name.
+        seconds: of all steps but the first, which compiles.
+    """
+
+    state: Any
+    log: dict[str, list[float]]
+    seconds: float
+
+
+def train(
+    run: Programs,
+    batch_of: Callable[[np.ndarray], dict[str, np.ndarray]],
+    samples: int,
+    *,
+    batch_size: int,
+    steps: int,
+    seed: int,
+) -> Trained:
+    """Train from nothing.
+
+    Args:
+        run: of `programs`.
+        batch_of: the batch of some indices.
+        samples: how many there are.
+        batch_size: at most.
+        steps: how many.
+        seed: of parameters, order and everything random in steps.
+    """
+    key = jax.random.key(seed)
+    order = passes(samples, batch_size, steps, seed)
+    state, began = run.init(key, batch_of(order[0])), 0.0
+    log: dict[str, list[float]] = {}
+    for number, chosen in enumerate(order):
+        state, scalars = run.step(state, batch_of(chosen), jax.random.fold_in(key, number))
+        if number == 0:
+            jax.block_until_ready(state)
+            began = time.monotonic()
+        if number % 10 == 0 or number == steps - 1:
+            for name, value in {"step": number, **scalars}.items():
+                log.setdefault(name, []).append(float(value))
+    jax.block_until_ready(state)
+    return Trained(state, log, time.monotonic() - began)
+
+
+def predicted(
+    run: Programs,
+    state: Any,
+    batch_of: Callable[[np.ndarray], dict[str, np.ndarray]],
+    samples: int,
+    *,
+    batch_size: int = 50,
+) -> Any:
+    """The learner's outputs for all samples, on the host; one compiled size of batch."""
+    parts = []
+    for start in range(0, samples, batch_size):
+        chosen = np.arange(start, start + batch_size) % samples
+        parts.append(jax.device_get(run.predict(state, batch_of(chosen))))
+    return jax.tree.map(lambda *x: np.concatenate(x)[:samples], *parts)
+
+
+def kept(path: Path, compute: Callable[[], Any]) -> Any:
+    """What a JSON file holds, or else what ``compute()`` gives, kept there."""
+    if not path.exists():
+        value = compute()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as draft:
+            draft.write_text(json.dumps(value))
+    return json.loads(path.read_text())
+
+
+def cell(values: Sequence[float], digits: int = 2) -> str:
+    """Mean and, of more than one, standard deviation, for a table."""
+    spread = f" ± {np.std(values, ddof=1):.{digits}f}" if len(values) > 1 else ""
+    return f"{np.mean(values):.{digits}f}{spread}"
+
+
+def difference(own: Sequence[float], other: Sequence[float], digits: int = 2) -> str:
+    """The mean of paired differences, and whether it is twice its standard error from zero."""
+    apart = np.subtract(own, other)
+    error = apart.std(ddof=1) / len(apart) ** 0.5 if len(apart) > 1 else np.inf
+    sure = "" if abs(apart.mean()) > 2 * error else " (not apart)"
+    return f"{apart.mean():+.{digits}f}{sure}"
+
+
+def versions() -> dict[str, str]:
+    """Of what computed the numbers."""
+    found = {package: version(package) for package in ("jax", "flax", "optax", "numpy")}
+    return found | {"python": platform.python_version()}
+
+
+def written(folder: Path, summary: dict[str, Any], text: str) -> None:
+    """Keep all numbers as ``results.json`` and the tables as ``tables.md``; print these."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in (("results.json", json.dumps(summary)), ("tables.md", text)):
+        with replacing(folder / name) as draft:
+            draft.write_text(content)
+    print(text)
