@@ -62,6 +62,19 @@ NEEDED = {
         "small_count": 2,
         "prototypes": 16,
     },
+    "generate_gan": lambda folder: {
+        "store": tiles(folder),
+        "size": (16, 16),
+        "width": 4,
+        "latent": 4,
+        "batch_size": 4,
+    },
+    "generate_diffusion": lambda folder: {
+        "store": small_store(folder),
+        "size": (8, 8, 8),
+        "features": (4, 8),
+        "batch_size": 4,
+    },
     "pretrain_simclr": lambda folder: {
         "store": tiles(folder),
         "size": "18",
@@ -89,7 +102,7 @@ def test_a_config_is_consistent(path, tmp_path):
     for name, parameter in inspect.signature(function).parameters.items():
         assert f" {name}: " in inspect.getdoc(function), f"{path.name}: {name} is not documented"
         assert parameter.kind is parameter.KEYWORD_ONLY
-    if experiment.evaluation is None:  # features are judged elsewhere
+    if experiment.evaluation is None:  # features and generated images are judged elsewhere
         return
     prepared = jax.eval_shape(experiment.evaluation.prepare, key, experiment.example)
     output = jax.eval_shape(experiment.learner.predict, state, prepared)

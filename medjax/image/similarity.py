@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
@@ -73,18 +75,49 @@ def ssim_map(
     by n - 1, and no padding. Three spatial axes have windows of 7 x 7 x 7; for the
     mean over slices of a volume give the slices as the batch.
     """
+    uniform = (1 / WINDOW,) * WINDOW
+    luminance, structure = ssim_terms(
+        prediction, target, data_range=data_range, taps=uniform, unbiased=True
+    )
+    return luminance * structure
+
+
+def ssim_terms(
+    prediction: Array,
+    target: Array,
+    *,
+    data_range: ArrayLike,
+    taps: Sequence[float],
+    unbiased: bool = False,
+) -> tuple[Float[Array, "batch ..."], Float[Array, "batch ..."]]:
+    """Luminance, and contrast times structure, of which structural similarity is the product.
+
+    Args:
+        prediction: see `ssim_map`, as for ``target`` and ``data_range``; each spatial axis at
+            least as long as the window.
+        target: see there.
+        data_range: see there.
+        taps: weights of the window along each axis, of sum 1.
+        unbiased: divide covariances of ``n`` values in a window by ``n - 1``, not ``n``.
+
+    Raises:
+        InputError: as `ssim_map`.
+    """
     prediction, target = paired(prediction, target, what="ssim")
     if jnp.iscomplexobj(prediction):
         raise InputError("ssim", "real images (jnp.abs gives magnitudes)", prediction.dtype)
-    if prediction.ndim not in (3, 4) or min(prediction.shape[1:]) < WINDOW:
-        expected = f"(batch, *spatial) with 2 or 3 spatial axes of at least {WINDOW}"
+    if prediction.ndim not in (3, 4) or min(prediction.shape[1:]) < len(taps):
+        expected = f"(batch, *spatial) with 2 or 3 spatial axes of at least {len(taps)}"
         raise InputError("ssim", expected, prediction.shape)
     scale = per_sample(range_per_sample(data_range, target, what="ssim"), prediction.ndim)
     c1, c2 = (0.01 * scale) ** 2, (0.03 * scale) ** 2
-    mean_p, mean_t, variances, covariance = _window_statistics(prediction, target)
+    mean_p, mean_t, variances, covariance = _window_statistics(prediction, target, taps)
+    if unbiased:
+        n = len(taps) ** (target.ndim - 1)
+        variances, covariance = (n / (n - 1) * v for v in (variances, covariance))
     product = 2 * mean_p * mean_t + c1
     luminance = product / (product + (mean_p - mean_t) ** 2)
-    return luminance * (2 * covariance + c2) / (variances + c2)
+    return luminance, (2 * covariance + c2) / (variances + c2)
 
 
 def range_per_sample(data_range: ArrayLike, target: Array, *, what: str) -> Float[Array, " batch"]:
@@ -99,7 +132,9 @@ def range_per_sample(data_range: ArrayLike, target: Array, *, what: str) -> Floa
     return jnp.broadcast_to(value, target.shape[:1])
 
 
-def _window_statistics(p: Array, t: Array) -> tuple[Array, Array, Array, Array]:
+def _window_statistics(
+    p: Array, t: Array, taps: Sequence[float]
+) -> tuple[Array, Array, Array, Array]:
     """Means of both, the sum of their variances, and their covariance, in each window.
 
     Second moments are taken about the target's mean. Without that, float32 loses
@@ -111,17 +146,21 @@ def _window_statistics(p: Array, t: Array) -> tuple[Array, Array, Array, Array]:
     # All results are the same for any centre, so nothing is lost by not differentiating it.
     centre = jax.lax.stop_gradient(jnp.mean(t, axis=axes, keepdims=True))
     p, t = p - centre, t - centre
-    mean_p, mean_t = _window_mean(p), _window_mean(t)
-    n = WINDOW ** len(axes)
-    variances = _window_mean(p * p + t * t) - (mean_p * mean_p + mean_t * mean_t)
-    covariance = _window_mean(p * t) - mean_p * mean_t
-    unbiased = n / (n - 1)
-    return mean_p + centre, mean_t + centre, unbiased * variances, unbiased * covariance
+    moments = jnp.stack([p, t, p * p + t * t, p * t])
+    mean_p, mean_t, squares, product = _window_mean(moments, taps, len(axes))
+    variances = squares - (mean_p * mean_p + mean_t * mean_t)
+    return mean_p + centre, mean_t + centre, variances, product - mean_p * mean_t
 
 
-def _window_mean(x: Array) -> Array:
-    """Mean over each window; one axis after the other, which is far faster than all at once."""
-    for axis in range(1, x.ndim):
-        window = tuple(WINDOW if i == axis else 1 for i in range(x.ndim))
-        x = jax.lax.reduce_window(x, 0.0, jax.lax.add, window, (1,) * x.ndim, "VALID")
-    return x / WINDOW ** (x.ndim - 1)
+def _window_mean(x: Array, taps: Sequence[float], axes: int) -> Array:
+    """Mean over each window of the last axes; one after the other, which is far faster."""
+    width, uniform = len(taps), len(set(taps)) == 1
+    for axis in range(x.ndim - axes, x.ndim):
+        if uniform:
+            window = tuple(width if i == axis else 1 for i in range(x.ndim))
+            x = jax.lax.reduce_window(x, 0.0, jax.lax.add, window, (1,) * x.ndim, "VALID")
+        else:
+            stop = x.shape[axis] - width + 1
+            shifted = (jax.lax.slice_in_dim(x, k, k + stop, axis=axis) for k in range(width))
+            x = sum(tap * part for tap, part in zip(taps, shifted, strict=True))
+    return x / width**axes if uniform else x

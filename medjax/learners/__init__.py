@@ -2,7 +2,8 @@
 
 Learning without labels is in two rooms of its own: `medjax.learners.contrastive` and
 `medjax.learners.predictive`; autoencoders are in
-`medjax.learners.autoencoding`, diffusion in `medjax.learners.diffusion`.
+`medjax.learners.autoencoding`, diffusion in `medjax.learners.diffusion`, and detectors of
+anomalies, which are made of all of these, in `medjax.learners.anomaly`.
 """
 
 from medjax.core.registry import Registry
@@ -66,6 +67,7 @@ LEARNERS = Registry(
         "ddpm": "medjax.learners.diffusion.ddpm:ddpm",
         "fast_ddpm": "medjax.learners.diffusion.ddpm:fast_ddpm",
         "edm": "medjax.learners.diffusion.ddpm:edm",
+        "diffdenoise": "medjax.learners.diffusion.diffdenoise:diffdenoise",
         "adversarial": "medjax.learners.adversarial.adversarial:adversarial",
         "gan": "medjax.learners.adversarial.plain:gan",
         "dcgan": "medjax.learners.adversarial.plain:dcgan",
@@ -77,6 +79,21 @@ LEARNERS = Registry(
         "semi_supervised_gan": "medjax.learners.adversarial.classes:semi_supervised_gan",
         "pix2pix": "medjax.learners.adversarial.translation:pix2pix",
         "cyclegan": "medjax.learners.adversarial.translation:cyclegan",
+        "cncl": "medjax.learners.adversarial.denoising:cncl",
+        "pix2pix_efficientnet": "medjax.learners.adversarial.denoising:pix2pix_efficientnet",
+        "gan_3d": "medjax.learners.adversarial.volumes:gan_3d",
+        "triple_gan": "medjax.learners.adversarial.triple:triple_gan",
+        "infilling_gan": "medjax.learners.adversarial.infilling:infilling_gan",
+        "shape_consistent_gan": "medjax.learners.adversarial.task:shape_consistent_gan",
+        "td_gan": "medjax.learners.adversarial.task:td_gan",
+        "top_gan": "medjax.learners.top_gan:top_gan",
+        "super_resolution_gan": "medjax.learners.adversarial.super_resolution:super_resolution_gan",
+        "rirgan": "medjax.learners.adversarial.super_resolution:rirgan",
+        "medsrgan": "medjax.learners.adversarial.super_resolution:medsrgan",
+        "three_stage_gan": "medjax.learners.adversarial.super_resolution:three_stage_gan",
+        "t_gan": "medjax.learners.adversarial.super_resolution:t_gan",
+        "cycle_sr": "medjax.learners.adversarial.cycle_sr:cycle_sr",
+        "oc_ssl": "medjax.learners.anomaly.discrepancy:oc_ssl",
         "augmented": "medjax.learners.combinators:augmented",
         "averaged": "medjax.learners.combinators:averaged",
         "accumulated": "medjax.learners.combinators:accumulated",

@@ -9,6 +9,7 @@ from medjax.core.registry import Registry
 from .combine import Loss, weighted
 from .overlap import cross_entropy, dice, dice_cross_entropy
 from .pixel import l1, l2, rmse, ssim
+from .regularity import low_rank, vectorial_total_variation
 
 LOSSES = Registry(
     "losses",
@@ -20,6 +21,8 @@ LOSSES = Registry(
         "dice": "medjax.losses.overlap:dice",
         "cross_entropy": "medjax.losses.overlap:cross_entropy",
         "dice_cross_entropy": "medjax.losses.overlap:dice_cross_entropy",
+        "low_rank": "medjax.losses.regularity:low_rank",
+        "vectorial_total_variation": "medjax.losses.regularity:vectorial_total_variation",
     },
 )
 
@@ -31,7 +34,9 @@ __all__ = [
     "dice_cross_entropy",
     "l1",
     "l2",
+    "low_rank",
     "rmse",
     "ssim",
+    "vectorial_total_variation",
     "weighted",
 ]

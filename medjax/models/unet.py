@@ -13,6 +13,7 @@ from medjax.core.types import Array, Float
 from medjax.layers.blocks import ConvBlock
 from medjax.layers.conv import Conv, ConvTranspose, Size, per_axis, require_image
 from medjax.layers.norm import Norm
+from medjax.layers.pad import cropped, padded
 
 
 class UNet(nn.Module):
@@ -93,8 +94,7 @@ class UNet(nn.Module):
             )(y)
             y = block(level, f"decoder{level}")(jnp.concatenate([skips[level], y], -1), train)
         y = Conv(self.out_channels, 1, name="head")(y)
-        crop = [slice(low, low + n) for low, n in zip(before, sizes, strict=True)]
-        return y[:, *crop]
+        return cropped(y, before, sizes)
 
     def _strides(self, ndim: int) -> list[tuple[int, ...]]:
         """The stride from each level to the next, one number an axis."""
@@ -104,13 +104,3 @@ class UNet(nn.Module):
             expected = f"one entry for each of {steps} reductions, of which at least one"
             raise InputError("strides", expected, self.strides)
         return [per_axis(stride, ndim, "strides") for stride in strides]
-
-
-def padded(x: Array, multiples: list[int]) -> tuple[Array, list[int]]:
-    """``x`` reflected evenly at both ends of each axis to a multiple; padding before each axis."""
-    padding = [-n % m for n, m in zip(x.shape[1:-1], multiples, strict=True)]
-    before = [p // 2 for p in padding]
-    if any(padding):
-        edges = [(low, p - low) for low, p in zip(before, padding, strict=True)]
-        x = jnp.pad(x, [(0, 0), *edges, (0, 0)], mode="reflect")
-    return x, before

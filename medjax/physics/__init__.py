@@ -8,6 +8,7 @@ from medjax.core.registry import Registry
 
 from . import adapters, artefacts, ct, mri, nonuniform, pet, reconstruct, solve, stains, ultrasound
 from .difference import FiniteDifference
+from .downsampling import Downsampling
 from .fft import fftc, ifftc
 from .fourier import Fourier
 from .mri import (
@@ -50,6 +51,7 @@ OPERATORS = Registry(
         "composition": "medjax.physics.operator:Composition",
         "sum": "medjax.physics.operator:Sum",
         "finite_difference": "medjax.physics.difference:FiniteDifference",
+        "downsampling": "medjax.physics.downsampling:Downsampling",
         "wavelet": "medjax.physics.wavelet:Wavelet",
         "fourier": "medjax.physics.fourier:Fourier",
         "nonuniform_fourier": "medjax.physics.nonuniform:NonUniformFourier",
@@ -91,6 +93,7 @@ RECONSTRUCTIONS = Registry(
         "plug_and_play": "medjax.physics.reconstruct.denoiser_priors:plug_and_play",
         "red": "medjax.physics.reconstruct.denoiser_priors:red",
         "joint_motion": "medjax.physics.reconstruct.motion:joint_motion",
+        "line_filter": "medjax.physics.reconstruct.line_filter:line_filter",
         "fbp": "medjax.physics.ct.filtered:fbp",
         "fdk": "medjax.physics.ct.filtered:fdk",
         "mlem": "medjax.physics.pet.expectation_maximisation:mlem",
@@ -126,6 +129,7 @@ __all__ = [
     "Cartesian",
     "Coils",
     "Composition",
+    "Downsampling",
     "FiniteDifference",
     "Fourier",
     "Gram",

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny
-from learners.learner_cases import adversarial, contrastive, generative, predictive
+from learners.learner_cases import adversarial, anomaly, contrastive, generative, predictive
 
 from medjax import augment, learners
 from medjax.core.errors import InputError
@@ -66,6 +66,8 @@ CASES = {
     **contrastive.CASES,
     **predictive.CASES,
     **generative.CASES,
+    "top_gan": adversarial.top_gan,
+    "oc_ssl": anomaly.oc_ssl,
 }
 
 

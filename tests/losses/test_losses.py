@@ -26,6 +26,8 @@ from medjax.losses import (
 REFERENCE = np.load(Path(__file__).parents[1] / "reference" / "metrics.npz")
 PIXEL = ("l1", "l2", "rmse", "ssim")
 OVERLAP = ("dice", "cross_entropy", "dice_cross_entropy")
+# Of a prediction by itself: their laws are in test_regularity.
+REGULARITY = ("low_rank", "vectorial_total_variation")
 SHAPE = (2, 8, 9)
 
 
@@ -46,7 +48,7 @@ def value_and_gradient(loss, prediction, target):
 
 
 def test_every_loss_is_in_a_table():
-    assert set(LOSSES) == {*PIXEL, *OVERLAP}
+    assert set(LOSSES) == {*PIXEL, *OVERLAP, *REGULARITY}
 
 
 @pytest.mark.parametrize("case", ["2d", "3d"])

@@ -17,6 +17,17 @@ from medjax.metrics import METRICS, dice, iou, mae, mse, nmse, psnr, rmse, ssim
 REFERENCE = np.load(Path(__file__).parents[1] / "reference" / "metrics.npz")
 IMAGE = ("mae", "mse", "rmse", "nmse", "psnr", "ssim")
 OVERLAP = ("dice", "iou")
+RANKED = ("average_precision", "best_dice", "auroc")  # their tests are in test_anomaly
+# Of sets and of several scales: their laws are in metrics/generative.
+SETS = (
+    "ms_ssim",
+    "frechet_distance",
+    "kernel_distance",
+    "inception_score",
+    "precision_recall",
+    "density_coverage",
+    "ms_ssim_diversity",
+)
 
 
 def noisy(seed: int = 0, shape=(2, 9, 10)):
@@ -26,7 +37,7 @@ def noisy(seed: int = 0, shape=(2, 9, 10)):
 
 
 def test_every_metric_is_in_a_table():
-    assert set(METRICS) == {*IMAGE, *OVERLAP}
+    assert set(METRICS) == {*IMAGE, *OVERLAP, *RANKED, *SETS}
 
 
 @pytest.mark.parametrize("name", ["mse", "nmse", "psnr", "ssim"])

@@ -28,7 +28,20 @@ from medjax.models import (
     VarNet,
     WISTANet,
 )
+from medjax.models.classifiers import EfficientNet
+from medjax.models.classifiers.inverted import Inverted
 from medjax.models.generative import Autoencoder, DiffusionUNet, SwinDenoiser
+from medjax.models.restoration import (
+    CNCL,
+    AttentionDenoiser,
+    BackboneUNet,
+    CVMIDNet,
+    Eformer,
+    SpachTransformer,
+    SRDenseNet,
+    StruNet,
+    VectorialVariationFilter,
+)
 from medjax.physics.fourier import Fourier
 from medjax.physics.mri.coils import Coils, birdcage
 from medjax.physics.mri.sampling import Sampling
@@ -103,14 +116,43 @@ def noised(*shape):
     return image(*shape, 1), time, image(*shape, 2), label
 
 
+def told(*shape):
+    """An image and its task."""
+    return image(*shape, 2), jnp.asarray(np.arange(shape[0]) % 3, jnp.int32)
+
+
 def chain(dtype):
     return DnCNN(4, 3, residual=False, dtype=dtype)
+
+
+def mobile(dtype):
+    """A backbone with maps of two sizes."""
+    blocks = (Inverted(3, 4, 4, 1, "silu", 2), Inverted(3, 8, 8, 2, "silu", 2))
+    options = {"norm": "none", "attention": "none", "dtype": dtype}
+    return EfficientNet(0, blocks, stem=4, last=8, **options)
 
 
 # name: (module for a dtype, inputs of a batch and spatial shape, output's trailing axes)
 CASES = {
     "unet": (lambda d: UNet(3, (4, 8), dtype=d), channels, (3,)),
     "dncnn": (lambda d: DnCNN(4, 3, dtype=d), channels, (2,)),
+    "attention_denoiser": (lambda d: AttentionDenoiser((4, 8), 3, 4, dtype=d), told, (2,)),
+    "cvmidnet": (lambda d: CVMIDNet(4, 3, dtype=d), channels, (2,)),
+    "srdensenet": (lambda d: SRDenseNet(2, 2, 2, 4, dtype=d), channels, (2,)),
+    "cncl": (lambda d: CNCL(chain(d), chain(d), both=True), channels, (4,)),
+    "spach_transformer": (
+        lambda d: SpachTransformer(4, (0, 1), (1, 2), 1, (1,), (2,), 2, 0, 0.0, d),
+        channels,
+        (2,),
+    ),
+    "eformer": (lambda d: Eformer((4, 8), (0, 1), (1, 2), 2, 4, 2, dtype=d), channels, (2,)),
+    "strunet": (lambda d: StruNet((4, 8), (0, 1), (1, 2), 2, 2, dtype=d), channels, (2,)),
+    "vectorial_variation": (lambda d: VectorialVariationFilter(chain(d), 4), channels, (2,)),
+    "backbone_unet": (
+        lambda d: BackboneUNet(3, mobile(d), (8, 4), 4, dtype=d),
+        channels,
+        (3,),
+    ),
     "postprocess": (lambda d: Postprocess(chain(d)), scan, ()),
     "modl": (lambda d: MoDL(chain(d), cascades=1, solver_steps=4), scan, ()),
     "deep_cascade": (lambda d: DeepCascade(chain(d), cascades=1, solver_steps=2), scan, ()),
@@ -148,16 +190,29 @@ CASES = {
     ),
 }
 # Take images; the others measurements and their operator.
-IMAGES = ("unet", "dncnn", "autoencoder", "ddpm_unet", "swin_denoiser")
+IMAGES = (
+    "unet",
+    "dncnn",
+    "attention_denoiser",
+    "cvmidnet",
+    "srdensenet",
+    "cncl",
+    "spach_transformer",
+    "eformer",
+    "strunet",
+    "vectorial_variation",
+    "backbone_unet",
+    "autoencoder",
+    "ddpm_unet",
+    "swin_denoiser",
+)
 COMPLEX = ("varnet",)  # is about coils, so that there is no real case of it
 # Have no network, or call the one that they are given as modl does.
 WITHOUT_DTYPE = ("wista", "postprocess", "deep_cascade", "kiki_net", "deep_equilibrium")
 
 
 def compiled(function, *arguments):
-    # Most of a test's time is the compiler's, and tiny programs gain nothing from its best.
-    options = {"xla_backend_optimization_level": 0}
-    return jax.jit(function).lower(*arguments).compile(compiler_options=options)
+    return jax.jit(function).lower(*arguments).compile()
 
 
 @functools.cache
@@ -210,9 +265,31 @@ ADVERSARIAL = {
 # Their codes are drawn or of a codebook: their laws are in generative/test_autoencoders.
 AUTOENCODERS = {"stacked_autoencoder", "vae", "gmvae", "vqvae"}
 
+# Make images larger or smaller: their laws are in restoration/test_super_resolution.
+SUPER_RESOLUTION = {
+    "srcnn",
+    "edsr",
+    "rrdb_net",
+    "rirgan",
+    "medsrgan",
+    "three_stage_sr",
+    "mirn",
+    "fuzzy_attention_sr",
+    "pyramidal_distillation",
+    "texture_transformer",
+    "wavelet_sr",
+    "sg_srnet",
+    "liif",
+    "nexpr",
+    "mamba_ir",
+    "degrader",
+    "pair_discriminator",
+}
+
 
 def test_every_registered_model_obeys_the_laws():
-    assert set(CASES) | BACKBONES | ADVERSARIAL | AUTOENCODERS == set(MODELS)
+    elsewhere = BACKBONES | ADVERSARIAL | AUTOENCODERS | SUPER_RESOLUTION
+    assert set(CASES) | elsewhere == set(MODELS)
     for name in MODELS:
         assert MODELS.summary(name)
 

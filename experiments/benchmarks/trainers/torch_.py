@@ -7,7 +7,8 @@ import diffusers
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 from trainers import Run
 from trainers.torch_cyclegan import patch_judge, translator
@@ -168,6 +169,19 @@ def cycle(s, ready):
     return step, {"generator": generators, "discriminator": judges}
 
 
+class Counter(TorchDispatchMode):
+    """PyTorch's own counter, which alone would stop at gradients of gradients."""
+
+    total = 0.0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        result = function(*args, **kwargs)
+        count = flop_registry.get(function.overloadpacket)
+        self.total += count(*args, **kwargs, out_val=result) if count else 0
+        return result
+
+
 MAKERS = {"ddpm": diffusion, "stylegan2": style, "cyclegan": cycle}
 
 
@@ -185,7 +199,7 @@ def prepare(work, way, settings):
     counts = {name: sum(p.numel() for p in net.parameters()) for name, net in players.items()}
     flops = 0.0
     if "compiled" not in way:
-        with FlopCounterMode(display=False) as counter:
+        with Counter() as counter:
             step(0)
-        flops = float(counter.get_total_flops())
+        flops = float(counter.total)
     return Run(step, counts, flops)

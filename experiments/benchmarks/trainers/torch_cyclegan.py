@@ -4,13 +4,13 @@ As many parameters as `medjax.models.generative`'s TranslationResNet and PatchGA
 with a scale and a bias a channel, and no bias in the convolution before it.
 """
 
+import itertools
+
 from torch import nn
 
 
 def conv(inputs, features, window, stride=1, padding=0, mode="zeros"):
-    layer = nn.Conv2d(
-        inputs, features, window, stride, padding, bias=False, padding_mode=mode
-    )
+    layer = nn.Conv2d(inputs, features, window, stride, padding, bias=False, padding_mode=mode)
     return [layer, nn.InstanceNorm2d(features, affine=True)]
 
 
@@ -28,7 +28,7 @@ class Residual(nn.Module):
 def translator(features, blocks):
     """From an image of one channel to another."""
     layers = [*conv(1, features[0], 7, padding=3, mode="reflect"), nn.ReLU(True)]
-    pairs = list(zip(features[:-1], features[1:], strict=True))
+    pairs = list(itertools.pairwise(features))
     for fine, coarse in pairs:
         layers += [*conv(fine, coarse, 3, 2, 1), nn.ReLU(True)]
     layers += [Residual(features[-1]) for _ in range(blocks)]
@@ -42,7 +42,7 @@ def translator(features, blocks):
 def patch_judge(features):
     """A logit for each part of an image."""
     layers = [nn.Conv2d(1, features[0], 4, 2, 1), nn.LeakyReLU(0.2, True)]
-    for level, (inputs, width) in enumerate(zip(features[:-1], features[1:], strict=True), 1):
+    for level, (inputs, width) in enumerate(itertools.pairwise(features), 1):
         stride = 2 if level < len(features) - 1 else 1
         layers += [*conv(inputs, width, 4, stride, 1), nn.LeakyReLU(0.2, True)]
     return nn.Sequential(*layers, nn.Conv2d(features[-1], 1, 4, 1, 1))

@@ -6,6 +6,7 @@ convolution is either one in groups, with weights of each sample ("grouped", the
 2.2), or an ordinary one of scaled inputs, whose outputs are scaled again.
 """
 
+import itertools
 import math
 
 import torch
@@ -127,7 +128,7 @@ class Synthesis(nn.Module):
         base = size >> (len(features) - 1)
         self.start = nn.Parameter(torch.randn(features[0], base, base))
         options = {"style": width, "grouped": grouped}
-        pairs = list(zip(features[:-1], features[1:], strict=True))
+        pairs = list(itertools.pairwise(features))
         self.ups = nn.ModuleList(Styled(a, b, up=True, **options) for a, b in pairs)
         self.convs = nn.ModuleList(Styled(n, n, **options) for n in features)
         self.parts = nn.ModuleList(
@@ -136,7 +137,7 @@ class Synthesis(nn.Module):
         self.biases = nn.ParameterList(nn.Parameter(torch.zeros(1)) for _ in features)
 
     def forward(self, styles):
-        x, image, layer = self.start.expand(styles.shape[0], -1, -1, -1), None, 0
+        x, image, layer = self.start.repeat(styles.shape[0], 1, 1, 1), None, 0
         for level, conv in enumerate(self.convs):
             if level:
                 x, layer = self.ups[level - 1](x, styles[:, layer]), layer + 1
@@ -170,7 +171,7 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     def __init__(self, size, features, group=4):
         super().__init__()
-        pairs = list(zip(features[:-1], features[1:], strict=True))
+        pairs = list(itertools.pairwise(features))
         self.start = Conv(1, features[0], 1)
         self.skips = nn.ModuleList(Conv(a, b, 1, down=True, bias=False) for a, b in pairs)
         self.convs = nn.ModuleList(Conv(a, a) for a, _ in pairs)

@@ -34,14 +34,19 @@ Inputs = Callable[[Key[Array, ""], Batch], tuple]
 Term = Callable[..., tuple[Float[Array, " batch"], Scalars]]
 
 
-def latents(dim: int, *entries: str) -> Inputs:
-    """Inputs of a generator: normal noise, and entries of the batch such as classes.
+def latents(
+    dim: int,
+    *entries: str,
+    draw: Callable[[Key[Array, ""], tuple[int, ...]], Array] = jax.random.normal,
+) -> Inputs:
+    """Inputs of a generator: noise, normal by default, and entries of the batch such as classes.
 
     A sample's noise follows from the key and its ``index``, whatever batch and device it is in.
 
     Args:
         dim: of the noise.
         *entries: the batch's entries that follow it.
+        draw: ``(key, shape) -> noise``, such as `jax.random.uniform`.
 
     Raises:
         InputError: for a dimension below 1.
@@ -50,7 +55,7 @@ def latents(dim: int, *entries: str) -> Inputs:
         raise InputError("dim", "at least 1", dim)
 
     def inputs(key: Key[Array, ""], batch: Batch) -> tuple:
-        noise = jax.vmap(lambda k: jax.random.normal(k, (dim,)))(keyed(key, batch))
+        noise = jax.vmap(lambda k: draw(k, (dim,)))(keyed(key, batch))
         return (noise, *(batch[name] for name in entries))
 
     return inputs

@@ -182,6 +182,16 @@ def game(
     return Learner(init, tuple(turns), predicted)
 
 
+def generator_variables(state: State) -> dict[str, PyTree]:
+    """The generator's variables, averaged where they are: what is kept when training is over.
+
+    Args:
+        state: of a learner of `game`.
+    """
+    params = state.extras.get(AVERAGE, state.params[GENERATOR])
+    return {"params": params, **state.variables[GENERATOR]}
+
+
 def applied(
     module: Any,
     params: PyTree,

@@ -7,17 +7,19 @@ Both halves are here. A learner's `predict` samples, and so samplers can be in n
 from medjax.core.registry import Registry
 
 from .ddpm import ddpm, denoise_with, edm, fast_ddpm
+from .diffdenoise import diffdenoise
 from .latent import latent, latent_factor
 from .levels import Levels, cosine, exploding, few, karras, linear, select
 from .posterior import diffpir, dps, image_of
 from .prediction import Coefficients, Denoise, Prediction, coefficients, denoiser, guided
-from .sample import ddim, ddpm_sample, heun
+from .sample import ddim, ddpm_sample, heun, symmetric_ddim
 
 SAMPLERS = Registry(
     "samplers",
     {
         "ddpm": "medjax.learners.diffusion.sample:ddpm_sample",
         "ddim": "medjax.learners.diffusion.sample:ddim",
+        "symmetric_ddim": "medjax.learners.diffusion.sample:symmetric_ddim",
         "heun": "medjax.learners.diffusion.sample:heun",
         "dps": "medjax.learners.diffusion.posterior:dps",
         "diffpir": "medjax.learners.diffusion.posterior:diffpir",
@@ -37,6 +39,7 @@ __all__ = [
     "ddpm_sample",
     "denoise_with",
     "denoiser",
+    "diffdenoise",
     "diffpir",
     "dps",
     "edm",
@@ -51,4 +54,5 @@ __all__ = [
     "latent_factor",
     "linear",
     "select",
+    "symmetric_ddim",
 ]

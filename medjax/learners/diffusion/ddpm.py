@@ -19,10 +19,18 @@ from medjax.learners.objective import descend
 
 from .levels import Levels, exploding, few, karras, linear, select
 from .prediction import Denoise, coefficients, denoiser, guided
-from .sample import ddim, ddpm_sample, heun, normal
+from .sample import ddim, ddpm_sample, heun
 
 Sampler = Callable[[Denoise, Levels, Array, tuple[int, ...]], Array]
 """``(denoise, levels, keys, shape) -> images``, such as ``partial(ddim, eta=0.5)``."""
+
+Noise = Callable[[Key[Array, ""], Array], Array]
+"""``(key, image) -> noise`` of one sample."""
+
+
+def white(key: Key[Array, ""], image: Array) -> Array:
+    """Independent normal numbers, of which diffusion is made."""
+    return jax.random.normal(key, image.shape, jnp.float32)
 
 
 def ddpm(
@@ -40,6 +48,7 @@ def ddpm(
     sampler: Sampler = ddpm_sample,
     sampling: Levels | None = None,
     seed: int = 0,
+    noise: Noise = white,
 ) -> Learner:
     """Denoising diffusion (Ho et al. 2020, arXiv:2006.11239, algorithm 1 and eq. 14).
 
@@ -66,6 +75,7 @@ def ddpm(
         sampler: what `predict` does.
         sampling: levels that it does it at; by default all.
         seed: of the noise of `predict`.
+        noise: what is added in training.
 
     Returns:
         A learner whose scalars are ``loss`` and ``gradient_norm``, and whose `predict` returns
@@ -95,6 +105,7 @@ def ddpm(
         sampler=sampler,
         sampling=levels if sampling is None else sampling,
         seed=seed,
+        noise=noise,
     )
 
 
@@ -202,6 +213,7 @@ def diffusion(
     sampling: Levels,
     seed: int,
     data: float = 0.5,
+    noise: Noise = white,
 ) -> Learner:
     """What `ddpm` and `edm` share; ``drawn`` gives the level of a sample by its key."""
     if not 0 <= drop < 1:
@@ -228,16 +240,16 @@ def diffusion(
             for i, name in enumerate(("level", "noise", "drop"))
         }
         level = jax.vmap(drawn)(of["level"])
-        noise = normal(of["noise"], x0.shape[1:])
+        added = jax.vmap(noise)(of["noise"], x0)
         given = conditions(batch)
         if drop:
             dropped = jax.vmap(lambda key: jax.random.bernoulli(key, drop))(of["drop"])
             given = without(given, dropped)
         c = coefficients(prediction, level, data)
         c, level = jax.tree.map(lambda a: per_sample(a, x0.ndim), (c, level))
-        x = c.scale * (level.alpha * x0 + level.sigma * noise)
+        x = c.scale * (level.alpha * x0 + level.sigma * added)
         predicted, variables = network(variables, x, level.time.reshape(-1), *given, key=key)
-        error = predicted - (c.image * x0 + c.noise * noise)
+        error = predicted - (c.image * x0 + c.noise * added)
         return jnp.mean(error**2, axis=tuple(range(1, error.ndim))), variables
 
     def predict(state, batch):

@@ -97,6 +97,46 @@ def ddim(
     return denoise(descend(step, levels, keys, x), levels[0])
 
 
+def symmetric_ddim(
+    denoise: Denoise,
+    levels: Levels,
+    keys: Key[Array, " batch"],
+    shape: tuple[int, ...],
+    *,
+    pairs: int = 1,
+) -> Array:
+    """The mean of samples that begin with a noise and with its negative.
+
+    Stabilised reverse diffusion sampling of DiffDenoise (Demir et al. 2025, arXiv:2504.00264),
+    by `ddim` without noise on the way. What is odd in the first noise cancels within a pair, so
+    that the mean is nearer to the expected image than that of as many independent samples.
+
+    Args:
+        denoise: see `ddpm_sample`, as for ``levels``, ``keys`` and ``shape``.
+        levels: see there.
+        keys: see there.
+        shape: see there.
+        pairs: of samples that are averaged.
+
+    Returns:
+        float32 ``(batch, *shape)``.
+
+    Raises:
+        InputError: for fewer pairs than one.
+    """
+    if pairs < 1:
+        raise InputError("pairs", "at least 1", pairs)
+
+    def add(total: Array, number: Array) -> tuple[Array, None]:
+        own = jax.vmap(lambda key: jax.random.fold_in(key, number))(keys)
+        noise = normal(own, shape)
+        both = (ddim(denoise, levels, keys, shape, noise=sign * noise) for sign in (1, -1))
+        return total + sum(both), None
+
+    zero = jnp.zeros((keys.shape[0], *shape), jnp.float32)
+    return jax.lax.scan(add, zero, jnp.arange(pairs))[0] / (2 * pairs)
+
+
 def heun(
     denoise: Denoise,
     levels: Levels,

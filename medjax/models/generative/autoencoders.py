@@ -11,8 +11,8 @@ import jax.numpy as jnp
 
 from medjax.core.types import Array, Float, Int
 from medjax.layers.conv import Conv, ConvTranspose, require_image
+from medjax.layers.pad import cropped, padded
 from medjax.layers.quantise import Quantised, VectorQuantiser
-from medjax.models.unet import padded
 
 from .codec import Codec
 
@@ -280,4 +280,4 @@ class StackedAutoencoder(nn.Module):
         require_image(x, type(self).__name__)
         before = padded(x, [2 ** len(self.features)] * (x.ndim - 2))[1]
         y = self.decode(self.encode(x))
-        return y[:, *(slice(low, low + n) for low, n in zip(before, x.shape[1:-1], strict=True))]
+        return cropped(y, before, x.shape[1:-1])

@@ -11,7 +11,7 @@ from medjax.core.errors import InputError
 from medjax.core.types import Array, Float, Int
 from medjax.layers.conv import Conv, per_axis, require_image
 from medjax.layers.embedded import ImageAttention, ResidualBlock, enlarged, group_norm
-from medjax.models.unet import padded
+from medjax.layers.pad import cropped, padded
 
 
 class Encoder(nn.Module):
@@ -160,7 +160,7 @@ class Codec(nn.Module):
         """The image of a code of ``x``, cropped to the size of ``x``."""
         before = self._padded(x)[1]
         y = self.decode(code, label, train)
-        return y[:, *(slice(low, low + n) for low, n in zip(before, x.shape[1:-1], strict=True))]
+        return cropped(y, before, x.shape[1:-1])
 
     def _padded(self, x: Array) -> tuple[Array, list[int]]:
         return padded(x, list(per_axis(2 ** (len(self.features) - 1), x.ndim - 2, "features")))

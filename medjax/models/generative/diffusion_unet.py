@@ -18,8 +18,8 @@ from medjax.layers.embedded import (
     enlarged,
     group_norm,
 )
+from medjax.layers.pad import cropped, padded
 from medjax.layers.transformer import Remat, rematerialised
-from medjax.models.unet import padded
 
 
 class DiffusionUNet(nn.Module):
@@ -135,7 +135,7 @@ class DiffusionUNet(nn.Module):
                 y = Conv(self.features[level], dtype=self.dtype, name=f"up{level}")(y)
         y = nn.silu(group_norm(y, self.groups, self.epsilon, "norm"))
         y = Conv(self.out_channels, kernel_init=FAINT, name="head")(y)
-        return y[:, *(slice(low, low + n) for low, n in zip(before, sizes, strict=True))]
+        return cropped(y, before, sizes)
 
     def _strides(self, ndim: int) -> list[tuple[int, ...]]:
         """The stride from each level to the next, one number an axis."""

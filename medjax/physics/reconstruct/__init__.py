@@ -8,6 +8,7 @@ brightest pixel of ``A^H y``, so that it serves any scale of the data.
 
 from .compressed_sensing import SoftCoils, l1_espirit, wavelet_l1
 from .denoiser_priors import plug_and_play, red
+from .line_filter import line_filter, still_lines
 from .low_rank_sparse import low_rank_sparse
 from .motion import joint_motion, register_shots
 from .sense import cg_sense, sense
@@ -18,11 +19,13 @@ __all__ = [
     "cg_sense",
     "joint_motion",
     "l1_espirit",
+    "line_filter",
     "low_rank_sparse",
     "plug_and_play",
     "red",
     "register_shots",
     "sense",
+    "still_lines",
     "total_variation",
     "wavelet_l1",
 ]

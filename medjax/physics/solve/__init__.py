@@ -17,6 +17,7 @@ from .proximal import (
     soft_threshold,
     squared_l2,
 )
+from .robust_pca import robust_pca
 from .total_variation import dual_ball, total_variation_prox
 from .wavelet_shrinkage import wavelet_prox
 
@@ -38,6 +39,7 @@ __all__ = [
     "pdhg",
     "pogm",
     "power_iteration",
+    "robust_pca",
     "safe_step",
     "simplex",
     "soft_threshold",

@@ -14,6 +14,7 @@ def total_variation_prox(
     threshold: float | Float[Array, "..."],
     *,
     isotropic: bool = True,
+    coupled: bool = False,
     steps: int = 30,
     ndim: int = 2,
 ) -> Inexact[Array, "..."]:
@@ -22,7 +23,10 @@ def total_variation_prox(
     Beck and Teboulle (2009), IEEE Trans Image Process 18:2419, the fast gradient
     projection of section IV.A on the dual, without constraints. Differs in taking any
     number of axes, whose forward differences have squared norm below ``4 ndim``, and
-    complex images, whose dual variables are complex.
+    complex images, whose dual variables are complex; and, with ``coupled``, in vectorial
+    total variation (Bresson and Chan 2008, Inverse Probl Imaging 2:455): channels,
+    contrasts or echoes have one length of gradient at each pixel, so that their edges
+    fall on one place.
 
     Args:
         x: real or complex, ``(..., *spatial)``.
@@ -30,6 +34,8 @@ def total_variation_prox(
             one in space.
         isotropic: the sum of the lengths of gradients, rather than of the moduli of
             their components.
+        coupled: the axis before the spatial ones is of channels that share their edges;
+            the threshold then has an axis of one for it too.
         steps: on the dual; the error falls with their square.
         ndim: number of trailing spatial axes.
 
@@ -49,7 +55,7 @@ def total_variation_prox(
     def body(_, carry):
         dual, ahead, t = carry
         moved = ahead + stride.astype(x.dtype) * gradient(primal(ahead))
-        following = dual_ball(moved, 1.0, isotropic=isotropic, ndim=ndim)
+        following = dual_ball(moved, 1.0, isotropic=isotropic, coupled=coupled, ndim=ndim)
         t_next = (1 + jnp.sqrt(1 + 4 * t**2)) / 2
         momentum = ((t - 1) / t_next).astype(x.dtype)
         return following, following + momentum * (following - dual), t_next
@@ -66,16 +72,17 @@ def dual_ball(
     radius: float | Float[Array, "..."],
     *,
     isotropic: bool = True,
+    coupled: bool = False,
     ndim: int = 2,
 ) -> Inexact[Array, "..."]:
     """Gradient fields ``(..., ndim, *spatial)`` onto moduli of at most ``radius``.
 
     The conjugate's proximal map of ``radius TV``, for any step: of whole vectors where
-    isotropic, of components where not.
+    isotropic, of components where not; of those of all channels where ``coupled``.
     """
     power = jnp.real(dual) ** 2 + jnp.imag(dual) ** 2 if jnp.iscomplexobj(dual) else dual**2
-    if isotropic:
-        power = jnp.sum(power, axis=-ndim - 1, keepdims=True)
+    together = (-ndim - 1,) * isotropic + (-ndim - 2,) * coupled
+    power = jnp.sum(power, axis=together, keepdims=True) if together else power
     outside = power > jnp.square(radius)
     shrink = jnp.where(outside, radius / jnp.sqrt(jnp.where(outside, power, 1)), 1)
     return dual * shrink.astype(dual.dtype)

@@ -7,6 +7,7 @@ validation part, reports on the test part, and gives an `Outcome` that prints it
     print(label_curve(NearestNeighbours(), features, fractions=(0.01, 0.1, 1.0)))
 """
 
+from medjax.core.batches import in_batches
 from medjax.core.registry import Registry
 
 from .attentive import AttentiveProbe
@@ -23,7 +24,7 @@ from .heads import ForestHead, LogisticHead, SVMHead
 from .knn import NearestNeighbours
 from .linear import LinearProbe
 from .protocol import Outcome, Protocol, describe
-from .sets import Labelled, Sets, extract, in_batches
+from .sets import Labelled, Sets, extract
 
 PROTOCOLS = Registry(
     "protocols",

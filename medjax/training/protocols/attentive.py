@@ -12,12 +12,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from medjax.core.batches import in_batches
 from medjax.core.errors import InputError
 from medjax.core.random import generator
 from medjax.core.types import Array, Float, Int, Key
 
 from .protocol import CHOICE, Classifier, Protocol
-from .sets import Labelled, in_batches
+from .sets import Labelled
 
 Params = dict[str, Array]
 

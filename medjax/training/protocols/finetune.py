@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from medjax.core.batches import in_batches
 from medjax.core.errors import InputError
 from medjax.core.trees import map_named, named_leaves
 from medjax.core.types import Array, Batch, Key, PyTree
@@ -24,7 +25,7 @@ from medjax.learners import Learner, State, augmented, supervised
 
 from .attentive import passes, warm_cosine
 from .protocol import CHOICE, Classifier, Protocol
-from .sets import Labelled, in_batches
+from .sets import Labelled
 
 
 class Layer(NamedTuple):

@@ -10,10 +10,11 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
+from medjax.core.batches import in_batches
 from medjax.metrics.representation import neighbour_votes
 
 from .protocol import CHOICE, Classifier, Protocol
-from .sets import Labelled, in_batches
+from .sets import Labelled
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

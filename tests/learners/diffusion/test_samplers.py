@@ -18,6 +18,7 @@ from medjax.learners.diffusion import (
     karras,
     linear,
     select,
+    symmetric_ddim,
 )
 
 MEAN, SPREAD = 0.5, 0.25
@@ -105,11 +106,24 @@ def test_ddim_with_all_its_noise_is_ddpm():
     )
 
 
-@pytest.mark.parametrize("sampler", [ddpm_sample, partial(ddim, eta=0.0), heun])
+@pytest.mark.parametrize("pairs", [1, 3])
+def test_what_is_odd_in_the_noise_cancels_in_pairs(pairs):
+    levels = select(linear(), few(5))
+    # The map of normal data is affine: all that is left of it is its offset.
+    nothing = ddim(exact, levels, keys(1), (1,), noise=jnp.zeros((1, 1)))
+    means = sampled(symmetric_ddim, levels, 2, (3,), pairs=pairs)
+    np.testing.assert_allclose(means, np.full((2, 3), nothing[0, 0]), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "sampler", [ddpm_sample, partial(ddim, eta=0.0), heun, partial(symmetric_ddim, pairs=2)]
+)
 def test_a_sample_depends_on_its_key_alone(sampler):
     levels = select(linear(), few(4))
-    together = jax.jit(lambda k: sampler(exact, levels, k, (3,)))(keys(4))
-    alone = jax.jit(lambda k: sampler(exact, levels, k, (3,)))(keys(4)[2:3])
+    # No affine map, of which pairs would leave the offset alone.
+    bent = lambda x, level: jnp.tanh(exact(x, level) + 1) ** 3  # noqa: E731
+    together = jax.jit(lambda k: sampler(bent, levels, k, (3,)))(keys(4))
+    alone = jax.jit(lambda k: sampler(bent, levels, k, (3,)))(keys(4)[2:3])
     np.testing.assert_allclose(together[2:3], alone, rtol=1e-6)
     assert np.unique(np.asarray(together)).size == 12
 
@@ -128,5 +142,7 @@ def test_samplers_are_listed_and_refuse_what_they_do_not_know():
     assert all(SAMPLERS.summary(name) for name in SAMPLERS)
     with pytest.raises(InputError, match="variance: expected small or large, got 'middle'"):
         ddpm_sample(exact, linear(60), keys(1), (1,), variance="middle")
+    with pytest.raises(InputError, match="pairs: expected at least 1, got 0"):
+        symmetric_ddim(exact, linear(60), keys(1), (1,), pairs=0)
     with pytest.raises(InputError, match="eta: expected a number from 0 to 1, got 2"):
         ddim(exact, linear(60), keys(1), (1,), eta=2)

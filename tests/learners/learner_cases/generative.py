@@ -88,6 +88,15 @@ CASES = {
     "fast_ddpm": lambda: prepared(
         diffusion.fast_ddpm(Denoiser(), ADAM, spacing="non_uniform", condition="blurred")
     ),
+    "diffdenoise": lambda: prepared(
+        diffusion.diffdenoise(
+            Denoiser(),
+            ADAM,
+            lambda noisy: (noisy + jnp.roll(noisy, 1, 1)) / 2,
+            prediction="v",
+            sampling=FEW,
+        )
+    ),
     "edm": lambda: prepared(
         learners.accumulated(
             diffusion.edm(Denoiser(), ADAM, data=0.6, sampling=diffusion.karras(4)), 2
