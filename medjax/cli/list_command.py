@@ -22,6 +22,7 @@ _KINDS = {
     "losses": "medjax.losses:LOSSES",
     "metrics": "medjax.metrics:METRICS",
     "learners": "medjax.learners:LEARNERS",
+    "samplers": "medjax.learners.diffusion:SAMPLERS",
     "detectors": "medjax.learners.anomaly:DETECTORS",
     "protocols": "medjax.training.protocols:PROTOCOLS",
     "sources": "medjax.data:SOURCES",
@@ -34,8 +35,8 @@ _KINDS = {
 @dataclass(kw_only=True)
 class Options:
     kind: Positional[str] = "all"
-    """models, operators, reconstructions, artefacts, losses, metrics, learners, detectors,
-    protocols, sources, harmonisers, policies, formats,
+    """models, operators, reconstructions, artefacts, losses, metrics, learners, samplers,
+    detectors, protocols, sources, harmonisers, policies, formats,
     datasets (public ones), or all but these."""
     name: Positional[str] = ""
     """Of a public data set: its terms, its layout, where to apply."""

@@ -1,15 +1,16 @@
-"""Transposed convolution whose windows overlap, as one convolution and a reshape."""
+"""Transposed convolution whose windows overlap, as one product of matrices and sums."""
 
 from __future__ import annotations
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 
 from medjax.core.arrays import with_rank
 from medjax.core.errors import InputError
 from medjax.core.types import Array, Float
 
-from .conv import Size, convolve, per_axis, require_image
+from .conv import Size, per_axis, require_image
 
 
 def convolve_transposed(
@@ -17,10 +18,10 @@ def convolve_transposed(
 ) -> Float[Array, "batch *enlarged out"]:
     """``y[stride i + k] = sum of x[i] kernel[k]``, ``(size - 1) stride + window`` an axis.
 
-    What PyTorch's ``conv_transpose`` gives without padding. The outputs between two inputs
-    (``stride`` an axis) are channels of one ordinary convolution of the small image, and come
-    to their places by a reshape: a convolution with zeros put between the inputs, which is what
-    XLA makes of the textbook form, does several times the work, and on CPU has no fast code.
+    What PyTorch's ``conv_transpose`` gives without padding. One product of matrices gives what
+    each input adds to all outputs that it reaches; what meets is added up, an axis at a time.
+    As a convolution with zeros put between the inputs, the textbook form, it would be several
+    times the work; and on CPU the gradient of any form that mirrors the kernel has no fast code.
 
     Args:
         x: image with 2 or 3 spatial axes.
@@ -28,29 +29,32 @@ def convolve_transposed(
         stride: factor of enlargement along each axis.
     """
     ndim = x.ndim - 2
-    stride = per_axis(stride, ndim, "stride")
-    *window, inputs, features = kernel.shape
-    reach = [-(-k // s) for k, s in zip(window, stride, strict=True)]  # inputs that an output sees
-    ends = [(0, r * s - k) for r, s, k in zip(reach, stride, window, strict=True)]
-    kernel = jnp.pad(kernel, [*ends, (0, 0), (0, 0)])
-    blocks = [n for r, s in zip(reach, stride, strict=True) for n in (r, s)]
-    kernel = kernel.reshape(*blocks, inputs, features)
-    # (r0, s0, r1, s1, ..., in, out) to (r0, r1, ..., in, s0, s1, ..., out)
-    order = [*range(0, 2 * ndim, 2), 2 * ndim, *range(1, 2 * ndim, 2), 2 * ndim + 1]
-    kernel = jnp.flip(kernel.transpose(order), tuple(range(ndim)))
-    kernel = kernel.reshape(*reach, inputs, -1)
-    y = (
-        convolve(x, kernel, padding=tuple(r - 1 for r in reach))
-        if max(reach) > 1
-        else convolve(x, kernel)
-    )
-    sizes = y.shape[1:-1]
-    y = y.reshape(x.shape[0], *sizes, *stride, features)
-    order = [axis for i in range(ndim) for axis in (1 + i, 1 + ndim + i)]
-    y = y.transpose(0, *order, y.ndim - 1)
-    y = y.reshape(x.shape[0], *(n * s for n, s in zip(sizes, stride, strict=True)), features)
-    each = zip(x.shape[1:-1], stride, window, strict=True)
-    return y[:, *(slice((n - 1) * s + k) for n, s, k in each)]
+    precise = x.dtype if x.dtype == jnp.float64 else jnp.float32
+    y = jnp.tensordot(x, kernel, axes=((-1,), (-2,)), preferred_element_type=precise)
+    for axis, step in enumerate(per_axis(stride, ndim, "stride"), start=1):
+        # (batch, *enlarged, *spatial, *window, out): the first of either is next.
+        y = _added_up(y, axis, ndim + 1, step)
+    return y.astype(x.dtype)
+
+
+def _added_up(parts: Array, axis: int, window: int, stride: int) -> Array:
+    """Put ``parts[i, k]`` at ``stride i + k``; ``k`` is the axis ``window``, which goes."""
+    size, reach = parts.shape[axis], parts.shape[window]
+    blocks = size + -(-reach // stride) - 1
+    by_place = []  # between two inputs: a sum of whole arrays, each so many inputs further on
+    for place in range(stride):
+        total = jnp.zeros((), parts.dtype)
+        for shift, k in enumerate(range(place, reach, stride)):
+            edges = [(0, 0, 0)] * (parts.ndim - 1)
+            edges[axis] = (shift, blocks - size - shift, 0)
+            part = jax.lax.index_in_dim(parts, k, window, keepdims=False)
+            total = total + jax.lax.pad(part, jnp.zeros((), parts.dtype), edges)
+        by_place.append(total)
+    shape = parts.shape[:window] + parts.shape[window + 1 :]
+    shape = (*shape[:axis], blocks, *shape[axis + 1 :])
+    y = jnp.stack([jnp.broadcast_to(total, shape) for total in by_place], axis + 1)
+    y = y.reshape(*shape[:axis], blocks * stride, *shape[axis + 1 :])
+    return jax.lax.slice_in_dim(y, 0, (size - 1) * stride + reach, axis=axis)
 
 
 class OverlappingTranspose(nn.Module):

@@ -32,6 +32,9 @@ METRICS = Registry(
         "inception_score": "medjax.metrics.generative.inception:inception_score",
         "precision_recall": "medjax.metrics.generative.neighbours:precision_recall",
         "density_coverage": "medjax.metrics.generative.neighbours:density_coverage",
+        "mode_collapse": "medjax.metrics.generative.collapse:mode_collapse",
+        "data_copying": "medjax.metrics.generative.memorisation:data_copying",
+        "membership_advantage": "medjax.metrics.generative.membership:membership_advantage",
         "ms_ssim_diversity": "medjax.metrics.generative.diversity:ms_ssim_diversity",
     },
 )

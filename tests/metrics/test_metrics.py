@@ -27,6 +27,9 @@ SETS = (
     "precision_recall",
     "density_coverage",
     "ms_ssim_diversity",
+    "mode_collapse",
+    "data_copying",
+    "membership_advantage",
 )
 
 

@@ -6,8 +6,8 @@
 
 torch: the inception score's divergence. torchmetrics: Fréchet distance, polynomial MMD. prdc (of
 the authors of density and coverage): precision, recall, density, coverage. pytorch-msssim:
-MS-SSIM, in float64. SciPy: the Fréchet distance
-by the general matrix root, where it is well defined, and Mann-Whitney's U.
+MS-SSIM, in float64. SciPy: the Fréchet distance by the general matrix root, where it is well
+defined, and Mann-Whitney's U.
 """
 
 from pathlib import Path

@@ -45,12 +45,13 @@ class Members(NamedTuple):
     ) -> Any:
         """Outputs of all members, and their collections where some are mutable."""
         keys = {name: jax.random.split(key, self.count) for name, key in (rngs or {}).items()}
-        # One after the other: convolutions with a batch of kernels are grouped ones, which are a
-        # hundred times slower on CPUs.
-        return jax.lax.map(
-            lambda own: self.module.apply(own[0], *inputs, rngs=own[1], **options),
-            (variables, keys),
-        )
+        # One after the other, and not by a loop of the program: convolutions with a batch of
+        # kernels, and convolutions in loops, are many times slower on CPUs.
+        outputs = []
+        for i in range(self.count):
+            own, rngs = jax.tree.map(lambda a, i=i: a[i], (variables, keys))
+            outputs.append(self.module.apply(own, *inputs, rngs=rngs, **options))
+        return jax.tree.map(lambda *parts: jnp.stack(parts), *outputs)
 
 
 def oc_ssl(

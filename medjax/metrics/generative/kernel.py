@@ -64,13 +64,14 @@ def kernel_distance(
 
 
 def _discrepancy(x: np.ndarray, y: np.ndarray) -> float:
-    n = len(x)
+    return _within(_kernel(x, x)) + _within(_kernel(y, y)) - 2 * float(_kernel(x, y).mean())
 
-    def kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        return (a @ b.T / a.shape[1] + 1) ** 3
 
-    def within(k: np.ndarray) -> float:
-        return (k.sum() - np.trace(k)) / (n * (n - 1))
+def _kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return (x @ y.T / x.shape[1] + 1) ** 3
 
-    between = kernel(x, y).mean()
-    return float(within(kernel(x, x)) + within(kernel(y, y)) - 2 * between)
+
+def _within(kernel: np.ndarray) -> float:
+    """The mean over pairs of different samples."""
+    n = len(kernel)
+    return float((kernel.sum() - np.trace(kernel)) / (n * (n - 1)))

@@ -1,0 +1,135 @@
+"""Each GAN at one setting and five seeds: does it end without collapse?
+
+    python experiments/generation/stability.py [--seeds 0 1 2 3 4] [--steps 800]
+
+Trains every method of `methods.GANS` on the slices of `run.py` and judges the variety of what
+it makes by `medjax.metrics.generative.mode_collapse`, by the features that SimCLR learned from
+the training slices, and its log by ratios: whether gradients or losses ran away. Translators
+(pix2pix, CycleGAN) make one image of each source, and are compared with the images that those
+should become. What is done is kept in ``--runs``. Writes ``stability.json`` and ``stability.md``
+beside this file. ``--steps 5 --subjects 20 --seeds 0`` tries it out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import json
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from medjax.core.files import replacing
+from medjax.learners.adversarial import generator_variables
+from medjax.metrics import generative
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE.parent), str(HERE)]
+import methods  # noqa: E402
+import run  # noqa: E402
+import short_runs  # noqa: E402
+
+SHARES = ("spread", "rank", "recall", "coverage", "precision")
+RUNAWAY = 100.0  # times the median norm of the first tenth of the log
+
+
+def made(name: str, state, program: short_runs.Programs, data, count: int) -> np.ndarray:
+    """Images of the trained generator."""
+    if name == "semi_supervised_gan":  # whose learner predicts classes
+        generator = methods.players()[0].clone(norm="batch")
+        noise = jax.random.normal(jax.random.key(1), (count, methods.LATENT))
+        variables = generator_variables(state)
+        return np.asarray(jax.jit(generator.apply)(variables, noise))
+    return run.generated(program, state, data, count)[0]
+
+
+def judged(name: str, seed: int, steps: int, data, extract) -> dict:
+    """Train one, and say what became of it."""
+    method = methods.GANS[name]
+    program = methods.programs(name, steps)
+    end = short_runs.train(
+        program,
+        functools.partial(methods.batch_of, data),
+        len(data),
+        batch_size=method.batch_size,
+        steps=steps,
+        seed=seed,
+    )
+    count = min(500, len(data))
+    images = methods.unscaled(made(name, end.state, program, data, count))
+    real = methods.unscaled(methods.scaled(data.t1[:count]))
+    found = generative.mode_collapse(extract(real), extract(images))
+    norms = np.asarray(end.log["generator_gradient_norm"])
+    start = np.median(norms[: max(1, len(norms) // 10)])
+    last = {n: v[-1] for n, v in end.log.items()}
+    print(f"{name}, seed {seed}: {found}", flush=True)
+    return {
+        "collapsed": found.collapsed,
+        **{name: getattr(found, name).value for name in SHARES},
+        "fid": generative.frechet_distance(extract(real), extract(images)).value,
+        "finite": bool(np.isfinite(norms).all()),
+        "runaway": bool(norms.max() > RUNAWAY * start),
+        "last": last,
+        "seconds": end.seconds,
+    }
+
+
+def markdown(found: dict[str, list[dict]], extractor: str, steps: int) -> str:
+    """A row a method."""
+    lines = [
+        f"| | without collapse | {' | '.join(SHARES)} | FID | real, fake accuracy |",
+        f"|---|{'--:|' * (len(SHARES) + 3)}",
+    ]
+    for name, rows in found.items():
+        fine = sum(not row["collapsed"] and row["finite"] for row in rows)
+        cells = [short_runs.cell([row[k] for row in rows]) for k in (*SHARES, "fid")]
+        right = [
+            f"{np.mean([row['last'][k] for row in rows]):.2f}" if k in rows[0]["last"] else ""
+            for k in ("real_accuracy", "fake_accuracy")
+        ]
+        label = methods.GANS[name].label
+        lines.append(
+            f"| {label} | {fine} of {len(rows)} | {' | '.join(cells)} | {', '.join(right)} |"
+        )
+    lines.append(
+        f"\n{steps} steps. All but the last two columns are shares of what real slices score, "
+        f"below {generative.collapse.COLLAPSED} is collapse. Features: {extractor}."
+    )
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--methods", nargs="+", choices=methods.GANS, default=list(methods.GANS))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    parser.add_argument("--steps", type=int, default=800)
+    parser.add_argument("--subjects", type=int, default=250)
+    parser.add_argument("--runs", type=Path, default=Path("runs/generation"))
+    parser.add_argument("--out", type=Path, default=HERE)
+    options = parser.parse_args()
+    jax.config.update("jax_compilation_cache_dir", str(options.runs.absolute() / "programs"))
+    data = run.slices(options.subjects, 0)
+    extract = run.extractor(methods.unscaled(methods.scaled(data.t1)))
+    folder = options.runs / f"stability-{options.steps}-{options.subjects}"
+    found = {
+        name: [
+            short_runs.kept(
+                folder / f"{name}-{seed}.json",
+                functools.partial(judged, name, seed, options.steps, data, extract),
+            )
+            for seed in options.seeds
+        ]
+        for name in options.methods
+    }
+    text = markdown(found, extract.name, options.steps)
+    summary = {"versions": short_runs.versions(), "seeds": options.seeds, "found": found}
+    for name, content in (("stability.json", json.dumps(summary)), ("stability.md", text)):
+        with replacing(options.out / name) as draft:
+            draft.write_text(content)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
