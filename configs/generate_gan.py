@@ -7,8 +7,10 @@
 
 Networks, losses and rates are the papers' (see `medjax.learners.adversarial`) at the widths that
 are asked for. The scalars of a run are a log of stability: losses and their ratio, gradients,
-and how often the discriminator is right. The generator's average is what is kept. Without a
-store, 'show' works and 'train' does not.
+and how often the discriminator is right. Where one player has won or gradients run away the run
+says so, or stops. The run's folder has pictures of the same sixteen latents at every so many
+steps in ``samples/``, and at the end the film of them. The generator's average is what is kept.
+Without a store, 'show' works and 'train' does not.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from medjax import data, learners, training
@@ -56,6 +59,8 @@ def experiment(
     placement: str = "data",
     on_error: Literal["raise", "skip"] = "raise",
     checkpoint_every: int = 500,
+    draw_every: int = 500,
+    on_unstable: Literal["warn", "stop", "ignore"] = "warn",
     seed: int = 0,
 ) -> training.Experiment:
     """One run.
@@ -84,6 +89,8 @@ def experiment(
         placement: of state and batch over the devices, such as data or fsdp.
         on_error: stop at a case that cannot be read, or skip and list it.
         checkpoint_every: steps between checkpoints.
+        draw_every: steps between pictures.
+        on_unstable: what to do where the training seems to fail; a critic is not judged.
         seed: of everything random.
     """
     if not low < high:
@@ -137,6 +144,9 @@ def experiment(
         steps=steps,
         seed=seed,
         checkpoint_every=checkpoint_every,
+        samples=training.Samples(batch={"index": np.arange(16, dtype=np.int32)}, every=draw_every),
+        rules=() if method == "wgan_gp" else training.adversarial_rules(),
+        on_unstable=on_unstable,
         placement=training.Placement.parse(placement),
         pretrained=adversarial.generator_variables,
     )

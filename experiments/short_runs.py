@@ -71,7 +71,9 @@ def train(
     """
     key = jax.random.key(seed)
     order = passes(samples, batch_size, steps, seed)
-    state, began = run.init(key, batch_of(order[0])), 0.0
+    # Threefry takes XLA on CPU a second a parameter to compile.
+    state = run.init(jax.random.key(seed, impl="rbg"), batch_of(order[0]))
+    began = 0.0
     log: dict[str, list[float]] = {}
     for number, chosen in enumerate(order):
         state, scalars = run.step(state, batch_of(chosen), jax.random.fold_in(key, number))

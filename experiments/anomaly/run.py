@@ -72,17 +72,7 @@ def judged(image: np.ndarray, pixel: np.ndarray, test: data.Test) -> dict[str, f
 @functools.cache
 def program(name: str, steps: int) -> short_runs.Programs:
     """The compiled parts of a training, for all seeds; not of one that begins with another's."""
-    return programs(methods.TRAININGS[name].learner(steps, None))
-
-
-def programs(learner) -> short_runs.Programs:
-    """Compiled parts; parameters by XLA's own generator, as Threefry takes CPUs long to compile."""
-
-    def init(key, batch):
-        words = jax.random.bits(key, (4,))
-        return learner.init(jax.random.wrap_key_data(words, impl="rbg"), batch)
-
-    return short_runs.programs(learner._replace(init=init))
+    return short_runs.programs(methods.TRAININGS[name].learner(steps, None))
 
 
 class Trainings:
@@ -99,7 +89,7 @@ class Trainings:
             if start is None:
                 run = program(name, self.steps)
             else:
-                run = programs(training.learner(self.steps, start))
+                run = short_runs.programs(training.learner(self.steps, start))
             batch_of, samples = methods.batches(*self.given, name == "ddad")
             self.done[name] = short_runs.train(
                 run,
