@@ -10,6 +10,11 @@ from medjax.core.types import Array, Float
 from .conv import Conv
 from .mlp import gelu
 
+BRANCH = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
+"""Initialiser of the convolutions in blocks without batch or group norm: PyTorch's default, by
+which Restormer and its kin were made. With He's, each branch would outgrow what it is added to,
+and a deep network would start far from any image."""
+
 
 class GatedFeedForward(nn.Module):
     """Restormer's gated feed-forward (Zamir et al. 2022, arXiv:2111.09881, section 3.2).
@@ -35,7 +40,7 @@ class GatedFeedForward(nn.Module):
         self, x: Float[Array, "batch *spatial channel"]
     ) -> Float[Array, "batch *spatial channel"]:
         """Apply to an image, 2D or 3D."""
-        options = {"use_bias": self.use_bias, "dtype": self.dtype}
+        options = {"use_bias": self.use_bias, "dtype": self.dtype, "kernel_init": BRANCH}
         y = Conv(2 * self.hidden, 1, **options, name="up")(x)
         groups = 0 if self.depthwise else 1
         y = Conv(2 * self.hidden, 3, groups=groups, **options, name="around")(y)
@@ -62,6 +67,7 @@ class LocalFeedForward(nn.Module):
         self, x: Float[Array, "batch *spatial channel"]
     ) -> Float[Array, "batch *spatial channel"]:
         """Apply to an image of tokens, 2D or 3D."""
-        y = gelu(Conv(self.hidden, 1, dtype=self.dtype, name="up")(x))
-        y = gelu(Conv(self.hidden, 3, groups=0, dtype=self.dtype, name="around")(y))
-        return Conv(x.shape[-1], 1, dtype=self.dtype, name="down")(y)
+        options = {"dtype": self.dtype, "kernel_init": BRANCH}
+        y = gelu(Conv(self.hidden, 1, **options, name="up")(x))
+        y = gelu(Conv(self.hidden, 3, groups=0, **options, name="around")(y))
+        return Conv(x.shape[-1], 1, **options, name="down")(y)

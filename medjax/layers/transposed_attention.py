@@ -10,6 +10,7 @@ from medjax.core.errors import InputError
 from medjax.core.types import Array, Float
 
 from .conv import Conv
+from .feed_forward import BRANCH
 
 
 class TransposedAttention(nn.Module):
@@ -41,7 +42,7 @@ class TransposedAttention(nn.Module):
         batch, *_, channels = x.shape
         if channels % self.heads:
             raise InputError("heads", f"a divisor of the {channels} channels", self.heads)
-        options = {"use_bias": self.use_bias, "dtype": self.dtype}
+        options = {"use_bias": self.use_bias, "dtype": self.dtype, "kernel_init": BRANCH}
         y = Conv(3 * channels, 1, **options, name="qkv")(x)
         y = Conv(3 * channels, 3, groups=0, **options, name="depthwise")(y)
         shape = (batch, -1, self.heads, channels // self.heads)

@@ -15,6 +15,7 @@ from .monitored import monitored
 from .noise2noise import noise2noise
 from .noise2void import noise2void
 from .objective import descend, minimize
+from .smoothed import smoothed
 from .ssdu import gaussian_selection, ssdu, uniform_selection
 from .supervised import supervised
 from .sure import stein_risk, sure
@@ -98,6 +99,7 @@ LEARNERS = Registry(
         "averaged": "medjax.learners.combinators:averaged",
         "accumulated": "medjax.learners.combinators:accumulated",
         "monitored": "medjax.learners.monitored:monitored",
+        "smoothed": "medjax.learners.smoothed:smoothed",
     },
 )
 
@@ -120,6 +122,7 @@ __all__ = [
     "random_flip",
     "random_rotation",
     "random_shift",
+    "smoothed",
     "ssdu",
     "stein_risk",
     "supervised",

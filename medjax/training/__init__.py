@@ -13,7 +13,9 @@ from .placement import (
     replicated,
     shard_largest,
 )
+from .samples import Samples
 from .setup import Placed, place
+from .watch import Rule, Unstable, UnstableWarning, adversarial_rules, all_of, jumps, leaves
 
 __all__ = [
     "CHECKPOINTS",
@@ -29,10 +31,18 @@ __all__ = [
     "Placed",
     "Placement",
     "Results",
+    "Rule",
+    "Samples",
     "Stopped",
+    "Unstable",
+    "UnstableWarning",
+    "adversarial_rules",
+    "all_of",
     "data_parallel",
     "fit",
     "fully_sharded",
+    "jumps",
+    "leaves",
     "place",
     "replicate",
     "replicated",

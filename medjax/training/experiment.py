@@ -12,6 +12,8 @@ from medjax.core.types import Array, Batch, Key, PyTree
 from medjax.learners import Learner, State
 
 from .placement import Placement
+from .samples import Samples
+from .watch import POLICIES, Rule
 
 Loader = Callable[..., Iterable[Batch]]
 """``loader(host=0, hosts=1)`` gives this host's part of every global batch."""
@@ -97,6 +99,10 @@ class Experiment:
         seed: of parameters, augmentation and everything else on the device.
         placement: over devices.
         log_every, evaluate_every, checkpoint_every: in steps.
+        samples: what is drawn while it trains, with a film at the end; None for nothing.
+        rules: what the logged scalars are watched for, see `medjax.training.watch`.
+        on_unstable: what is done when a rule finds something: "warn" says so, "stop" saves and
+            stops, "ignore" writes it down alone, as the others do too, in ``unstable.json``.
         predictor: ``(predict, path) -> image``: reads a user's file, calls
             ``predict(batch)`` and gives an image with its geometry; it validates
             the file before anything else.
@@ -121,6 +127,9 @@ class Experiment:
     log_every: int = 10
     evaluate_every: int = 200
     checkpoint_every: int = 100
+    samples: Samples | None = None
+    rules: tuple[Rule, ...] = ()
+    on_unstable: str = "warn"
     predictor: Callable[[Callable[[Batch], Any], Path], Any] | None = None
     pretrained: Callable[[State], PyTree] | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -132,5 +141,7 @@ class Experiment:
         for name in ("steps", "log_every", "evaluate_every", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise InputError(name, "a number of at least 1", getattr(self, name))
+        if self.on_unstable not in POLICIES:
+            raise InputError("on_unstable", f"one of {', '.join(POLICIES)}", repr(self.on_unstable))
         if not 0 <= self.seed < 2**32:
             raise InputError("seed", "a number in 0 to 2**32 - 1", self.seed)

@@ -6,6 +6,7 @@ import contextlib
 import math
 import signal
 import time
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,12 @@ from .checkpoint import Checkpoints
 from .evaluate import Judge
 from .experiment import Experiment
 from .records import Scalars, as_json, read_json, write_json
+from .samples import drawing, write_film, write_picture
 from .setup import place
+from .watch import Unstable, UnstableWarning, Watch
 
 CHECKPOINTS, SPLITS, SKIPPED = "checkpoints", "splits.json", "skipped.json"
+UNSTABLE = "unstable.json"
 
 
 class Stopped(MedjaxError):
@@ -49,7 +53,8 @@ def fit(experiment: Experiment, directory: Path, *, shown: bool = True) -> Any:
     Args:
         experiment: what to run.
         directory: of the run; holds checkpoints, scalars and events, who is on which
-            side of the split, and the samples that were skipped, if any.
+            side of the split, the samples that were skipped, pictures of what the learner
+            makes and what its rules found, if any.
         shown: draw a progress bar (on the first host).
 
     Returns:
@@ -58,6 +63,8 @@ def fit(experiment: Experiment, directory: Path, *, shown: bool = True) -> Any:
     Raises:
         Stopped: after SIGTERM or an interrupt, with a checkpoint written.
         Diverged: when the loss is not finite.
+        Unstable: when a rule found something and the experiment is to stop then, with a
+            checkpoint written.
     """
     first = jax.process_index() == 0
     host, hosts = experiment.placement.host()
@@ -83,6 +90,9 @@ def fit(experiment: Experiment, directory: Path, *, shown: bool = True) -> Any:
             state = placed.init(init_key, batch)
 
         judge = None if experiment.evaluation is None else Judge(experiment, placed)
+        samples = experiment.samples
+        draw = samples and drawing(samples, experiment.learner.predict, placed.mesh)
+        watch = Watch(experiment.rules)
         record = Scalars(directory, start) if first else None
         offset = record.seconds if record else 0.0
         began = time.monotonic()
@@ -98,10 +108,14 @@ def fit(experiment: Experiment, directory: Path, *, shown: bool = True) -> Any:
                 stop = _agreed(stopping(), step)
                 leaving = last or stop != 0
                 save = leaving or step % experiment.checkpoint_every == 0
-                values = {}
+                values, trouble = {}, []
                 if save or step % experiment.log_every == 0:  # what is saved is finite
                     values = _numbers(scalars, step)
                     text = f"loss {values['loss']:.4g}" if "loss" in values else ""
+                    if trouble := watch(values):
+                        _report(trouble, experiment.on_unstable, directory, step, first)
+                        if experiment.on_unstable == "stop":
+                            leaving = save = True
                 if judge and (last or step % experiment.evaluate_every == 0):
                     validation, picture = judge.validate(state)
                     values |= {f"validation/{k}": v for k, v in validation.items()}
@@ -109,6 +123,10 @@ def fit(experiment: Experiment, directory: Path, *, shown: bool = True) -> Any:
                     text += "".join(f"  {k} {v:.4g}" for k, v in validation.items())
                     if record:
                         record.image(step, "validation/image", picture)
+                if draw and (last or step % samples.every == 0):
+                    drawn = draw(state)
+                    if first:
+                        write_picture(directory, step, drawn)
                 if values and record:
                     record.write(step, offset + time.monotonic() - began, values)
                 if save:
@@ -120,10 +138,29 @@ def fit(experiment: Experiment, directory: Path, *, shown: bool = True) -> Any:
                     raise Stopped(
                         f"{directory}: stopped at step {step}, saved; run again to go on", stop
                     )
+                if trouble and experiment.on_unstable == "stop" and not last:
+                    raise Unstable(
+                        f"{directory}: {'; '.join(trouble)} at step {step}, saved; run again to "
+                        "go on for as long as it is well"
+                    )
                 if not last:
                     batch = placed.put(next(data))  # while the devices compute
                 update(step, text)
+    if draw and first:
+        write_film(directory)
     return state
+
+
+def _report(found: list[str], policy: str, directory: Path, step: int, first: bool) -> None:
+    """Write down what the rules found, and say it where the run goes on."""
+    if not first:
+        return
+    path = directory / UNSTABLE
+    before = read_json(path) if path.exists() else []
+    kept = [one for one in before if one["step"] < step]  # a kill undid what came later
+    write_json(path, kept + [{"step": step, "found": text} for text in found])
+    if policy == "warn":
+        warnings.warn(f"step {step}: {'; '.join(found)}", UnstableWarning, stacklevel=3)
 
 
 def _require_same_split(experiment: Experiment, directory: Path) -> None:

@@ -59,6 +59,7 @@ CASES = {
     "augmented": lambda: learners.augmented(tiny.learner(), lambda key, batch: batch),
     "averaged": lambda: learners.averaged(tiny.learner(), 0.9),
     "accumulated": lambda: tiny.learner(lambda learner: learners.accumulated(learner, 2)),
+    "smoothed": lambda: tiny.learner(lambda learner: learners.smoothed(learner, ("loss",))),
     "monitored": lambda: learners.augmented(
         learners.monitored(tiny.learner(), features=lambda state, batch: batch["image"][:, 0]),
         lambda key, batch: batch,

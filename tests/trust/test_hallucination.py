@@ -8,24 +8,14 @@ import numpy as np
 import pytest
 
 from medjax.core.errors import InputError
-from medjax.core.struct import struct
-from medjax.physics import LinearOperator, Sampling, fftc
+from medjax.physics import Downsampling, Sampling, fftc
 from medjax.physics.fourier import Fourier
 from medjax.trust.hallucination import disagreement, hallucination_maps, measurable_parts
 
 RNG = np.random.default_rng(0)
 
 
-@struct
-class Halved(LinearOperator):
-    """Means of two by two pixels."""
-
-    def forward(self, x):
-        *batch, y, z = x.shape
-        return x.reshape(*batch, y // 2, 2, z // 2, 2).mean(axis=(-3, -1))
-
-    def domain(self, y):
-        return jax.ShapeDtypeStruct((*y.shape[:-2], 2 * y.shape[-2], 2 * y.shape[-1]), y.dtype)
+COARSE = Downsampling((jnp.ones(2) / 2,) * 2)  # means of two by two pixels
 
 
 def complex_image(*shape):
@@ -42,7 +32,7 @@ def test_parts_of_undersampled_mri_are_its_columns():
 
 def test_maps_separate_what_contradicts_the_data_from_what_no_data_shows():
     truth = jnp.asarray(RNG.random((2, 8, 8)), jnp.float32)
-    operator = Halved()
+    operator = COARSE
     seen = jnp.zeros((2, 8, 8)).at[0, 2:4, 4:6].set(0.5)  # a whole block: it is measured
     unseen = jnp.zeros((2, 8, 8)).at[1, 6, 0].set(0.3).at[1, 7, 0].set(-0.3)
 
@@ -74,7 +64,7 @@ def test_disagreement_is_the_deviation_over_samples():
 
 
 def test_shapes_that_do_not_fit():
-    operator, image = Halved(), jnp.ones((1, 4, 4))
+    operator, image = COARSE, jnp.ones((1, 4, 4))
     with pytest.raises(InputError, match=r"measurements: expected \(1, 2, 2\)"):
         hallucination_maps(operator, image, jnp.ones((1, 4, 4)))
     with pytest.raises(InputError, match="truth: expected the reconstruction's shape"):

@@ -1,7 +1,7 @@
 """Whether a generator makes few kinds of images only: what is left of real images' variety.
 
-Quality is no part of it: images may vary and be bad. See `precision_recall` for that, and
-`ms_ssim_diversity` for a measure without an extractor.
+Images may vary and be bad: precision stands beside the verdict, and says whether what looks like
+a missing mode is only images that are far from all real ones.
 """
 
 from __future__ import annotations

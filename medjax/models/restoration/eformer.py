@@ -9,7 +9,7 @@ from medjax.core.errors import InputError
 from medjax.core.types import Array, Float
 from medjax.layers.attention import Implementation
 from medjax.layers.conv import Conv, ConvTranspose, require_image
-from medjax.layers.feed_forward import LocalFeedForward
+from medjax.layers.feed_forward import BRANCH, LocalFeedForward
 from medjax.layers.layer_norm import LayerNorm
 from medjax.layers.pad import cropped, padded
 from medjax.layers.pool import average_pool
@@ -92,14 +92,15 @@ class Eformer(nn.Module):
             y = fused([y, edges[level]], level, f"encoder{level}")
             skips.append(y)
             width = self.features[level + 1]
-            y = Conv(width, 4, 2, dtype=self.dtype, name=f"down{level + 1}")(y)
+            down = {"kernel_init": BRANCH, "dtype": self.dtype, "name": f"down{level + 1}"}
+            y = Conv(width, 4, 2, **down)(y)
         y = attended(y, levels - 1, "middle")
         y = fused([y, edges[-1]], levels - 1, "middle")
         for level in reversed(range(levels - 1)):
             y = ConvTranspose(self.features[level], dtype=self.dtype, name=f"up{level}")(y)
             y = fused([y, skips.pop(), edges[level]], level, f"decoder{level}")
             y = attended(y, level, f"decoder{level}")
-        y = cropped(Conv(x.shape[-1], name="head")(y), before, sizes)
+        y = cropped(Conv(x.shape[-1], kernel_init=BRANCH, name="head")(y), before, sizes)
         return x.astype(jnp.float32) - y if self.residual else y
 
 

@@ -9,7 +9,7 @@ from medjax.core.errors import InputError
 from medjax.core.types import Array, Float
 from medjax.image.resize import enlarged
 from medjax.layers.conv import Conv, require_image
-from medjax.layers.feed_forward import GatedFeedForward
+from medjax.layers.feed_forward import BRANCH, GatedFeedForward
 from medjax.layers.layer_norm import LayerNorm
 from medjax.layers.pad import cropped, padded
 from medjax.layers.pool import average_pool
@@ -77,7 +77,8 @@ class SpachTransformer(nn.Module):
         windows = self._windows(image, train, 2 ** (levels - joined))
 
         def conv(y: Array, features: int, name: str, window: int = 3) -> Array:
-            return Conv(features, window, use_bias=False, dtype=self.dtype, name=name)(y)
+            options = {"use_bias": False, "dtype": self.dtype, "kernel_init": BRANCH}
+            return Conv(features, window, **options, name=name)(y)
 
         y, skips = conv(image, self.width, "embed"), []
         for level in range(levels):
@@ -95,8 +96,8 @@ class SpachTransformer(nn.Module):
                 y = conv(y, self.width << level, f"reduced{level}", 1)
             y = self._blocks(y, level, self.blocks[level], f"decoder{level}")
         y = self._blocks(y, 0, self.refinement, "refinement")
-        y = Conv(x.shape[-1], use_bias=False, name="head")(y) + image.astype(jnp.float32)
-        return cropped(y, before, sizes)
+        y = Conv(x.shape[-1], use_bias=False, kernel_init=BRANCH, name="head")(y)
+        return cropped(y + image.astype(jnp.float32), before, sizes)
 
     def _windows(self, image: Array, train: bool, patch: int) -> list[Array]:
         """Maps of the Swin transformer, finest first."""

@@ -9,6 +9,7 @@ from medjax.core.errors import InputError
 from medjax.core.types import Array, Float
 from medjax.layers.attention import Implementation
 from medjax.layers.conv import Conv, ConvTranspose, require_image
+from medjax.layers.feed_forward import BRANCH
 from medjax.layers.pad import cropped, padded
 from medjax.layers.residual import PlainResidual
 from medjax.models.swin import SwinBlock
@@ -67,19 +68,20 @@ class StruNet(nn.Module):
             dual = DualPath(*options, self.implementation, self.dtype, name=name)
             return dual(y)
 
-        y, skips = Conv(self.features[0], dtype=self.dtype, name="embed")(image), []
+        linear = {"kernel_init": BRANCH, "dtype": self.dtype}  # no activation follows them
+        y, skips = Conv(self.features[0], **linear, name="embed")(image), []
         for level, width in enumerate(self.features):
             if level:
                 skips.append(y)
-                y = Conv(width, 2, 2, dtype=self.dtype, name=f"down{level}")(y)
+                y = Conv(width, 2, 2, **linear, name=f"down{level}")(y)
             y = block(y, level, f"encoder{level}")
         for level in reversed(range(levels - 1)):
             width = self.features[level]
             y = ConvTranspose(width, dtype=self.dtype, name=f"up{level}")(y)
             y = jnp.concatenate([y, skips.pop()], -1)
-            y = Conv(width, 1, dtype=self.dtype, name=f"reduced{level}")(y)
+            y = Conv(width, 1, **linear, name=f"reduced{level}")(y)
             y = block(y, level, f"decoder{level}")
-        y = cropped(Conv(x.shape[-1], name="head")(y), before, sizes)
+        y = cropped(Conv(x.shape[-1], kernel_init=BRANCH, name="head")(y), before, sizes)
         return x.astype(jnp.float32) - y if self.residual else y
 
 
@@ -126,4 +128,4 @@ class DualPath(nn.Module):
             residual = PlainResidual(channels, dtype=self.dtype, name=f"residual{i}")
             convolved = residual(convolved)
         both = jnp.concatenate([attended, convolved], -1)
-        return Conv(channels, 1, dtype=self.dtype, name="fusion")(both)
+        return Conv(channels, 1, kernel_init=BRANCH, dtype=self.dtype, name="fusion")(both)

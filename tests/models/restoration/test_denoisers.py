@@ -49,6 +49,14 @@ def test_a_network_of_zeros_returns_the_image_of_any_size(name):
     np.testing.assert_array_equal(jax.jit(RESIDUAL[name].apply)(nothing, x), x)
 
 
+@pytest.mark.parametrize("name", ["spach_transformer", "strunet"])
+def test_a_transformer_starts_near_the_image(name):
+    """With kernels as large as He's its first output is off by twice the image's spread."""
+    x = image(2, 8, 8, 1)
+    start, _ = jax.jit(RESIDUAL[name].init_with_output)(KEY, x)
+    assert jnp.sqrt(jnp.mean((start - x) ** 2)) < 0.5
+
+
 def test_a_complex_network_takes_pairs_and_norms_all_but_the_first_layer():
     params = shapes(CVMIDNet(3, 4, pairs=True, norm="batch"), 4, 5, 2)
     assert set(params) == {"conv0", "conv1", "conv2", "norm1", "norm2", "head"}
