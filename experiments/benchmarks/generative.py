@@ -21,6 +21,7 @@ import statistics
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -86,9 +87,10 @@ def answer():
                 runs[order["way"]] = run
                 reply = {"parameters": run.parameters, "flops": run.flops}
             else:
-                started = time.perf_counter()
+                clock = time.process_time if order["cpu"] else time.perf_counter
+                started = clock()
                 runs[order["way"]].step(order["number"])
-                reply = {"ms": 1e3 * (time.perf_counter() - started)}
+                reply = {"ms": 1e3 * (clock() - started)}
         except Exception as error:  # a way that cannot do a work is a row that says so
             reply = {"error": f"{type(error).__name__}: {str(error)[:200]}"}
         print(json.dumps(reply), file=answers)
@@ -119,7 +121,7 @@ class Library:
         return json.loads(self.process.stdout.readline() or '{"error": "the process ended"}')
 
 
-def compare(libraries, work, settings, ways, rounds):
+def compare(libraries, work, settings, ways, rounds, cpu):
     """By library and way: milliseconds a step of each kind, or why there are none."""
     mix, rows, askers = settings["mix"], {}, {}
     for library in libraries:
@@ -129,12 +131,12 @@ def compare(libraries, work, settings, ways, rounds):
             name = f"{library.name}, {way}"
             reply = library.ask(prepare=work, way=way, settings=settings, numbers=list(mix))
             rows[name] = {**reply, "rounds": []}
-            askers[name] = lambda number, ask=library.ask, way=way: ask(way=way, number=number)
+            askers[name] = partial(library.ask, way=way, cpu=cpu)
     for _ in range(rounds):
         for name, ask in askers.items():
             if "error" not in rows[name]:
-                replies = {number: ask(number) for number in mix}
-                rows[name].update(*(r for r in replies.values() if "error" in r))
+                replies = {number: ask(number=number) for number in mix}
+                rows[name].update(next((r for r in replies.values() if "error" in r), {}))
                 rows[name]["rounds"].append({n: r.get("ms", np.nan) for n, r in replies.items()})
     for row in rows.values():
         if "error" not in row:
@@ -176,6 +178,9 @@ def main():
     parser.add_argument("--ways", nargs="*", help="of the peers; all by default")
     parser.add_argument("--rounds", type=int, default=11)
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="cores for each")
+    parser.add_argument(
+        "--cpu", action="store_true", help="processor time, for busy machines, with --threads 1"
+    )
     parser.add_argument("--json", type=Path, help="where to write all numbers")
     options = parser.parse_args()
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.threads])
@@ -187,7 +192,9 @@ def main():
     everything = {}
     for work in options.works:
         settings = {**WORKS[work], "threads": options.threads}
-        everything[work] = compare(libraries, work, settings, options.ways, options.rounds)
+        everything[work] = compare(
+            libraries, work, settings, options.ways, options.rounds, options.cpu
+        )
         print(f"\n{table(settings, everything[work])}", flush=True)
         if options.json:
             options.json.write_text(json.dumps(everything, indent=1))
