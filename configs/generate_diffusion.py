@@ -105,5 +105,5 @@ def experiment(
         seed=seed,
         checkpoint_every=checkpoint_every,
         placement=training.Placement.parse(placement),
-        pretrained=lambda state: {"params": state.extras["average"], **state.variables},
+        pretrained=learners.variables_of,
     )

@@ -102,7 +102,7 @@ def experiment(
     dtype = {"dtype": jnp.dtype(precision)}
     seen = {"none": None, "diff": diff_augment(), "adaptive": adaptive()}[augment]
     shared = {"latent": latent, "average": average, "augment": seen}
-    critic_steps = 1
+    critic_steps = 5 if method == "wgan_gp" else 1
     if method == "stylegan2":
         learner = adversarial.stylegan2(
             StyleGAN2Generator(size, channels, fine[::-1], width=most, **dtype),
@@ -113,11 +113,12 @@ def experiment(
             **shared,
         )
     else:
-        plain, critic_steps = method == "dcgan", 1 if method == "dcgan" else 5
-        norm = "batch" if plain else "none"
-        b1, b2 = (0.5, 0.999) if plain else (0.0, 0.9)
+        if method == "dcgan":
+            make, norm, (b1, b2) = adversarial.gan, "batch", (0.5, 0.999)
+        else:
+            make = partial(adversarial.wgan_gp, critic_steps=critic_steps)
+            norm, (b1, b2) = "none", (0.0, 0.9)
         adam = partial(optax.adam, learning_rate, b1=b1, b2=b2)
-        make = adversarial.gan if plain else partial(adversarial.wgan_gp, critic_steps=critic_steps)
         learner = make(
             DCGANGenerator(size, channels, fine[:halvings][::-1], **dtype),
             DCGANDiscriminator(widths=fine[:halvings], norm=norm, **dtype),

@@ -20,6 +20,7 @@ import numpy as np
 from medjax import learners
 from medjax.core.files import replacing
 from medjax.training.protocols.attentive import passes
+from medjax.trust.downstream import paired_gain
 
 
 class Programs(NamedTuple):
@@ -120,11 +121,12 @@ def cell(values: Sequence[float], digits: int = 2) -> str:
 
 
 def difference(own: Sequence[float], other: Sequence[float], digits: int = 2) -> str:
-    """The mean of paired differences, and whether it is twice its standard error from zero."""
-    apart = np.subtract(own, other)
-    error = apart.std(ddof=1) / len(apart) ** 0.5 if len(apart) > 1 else np.inf
-    sure = "" if abs(apart.mean()) > 2 * error else " (not apart)"
-    return f"{apart.mean():+.{digits}f}{sure}"
+    """The mean of differences, seed by seed, with Student's 95 % interval where there are some."""
+    if len(own) < 2:
+        return f"{np.subtract(own, other).mean():+.{digits}f}"
+    gain = paired_gain(np.subtract(own, other))
+    low, high = (f"{end:+.{digits}f}" for end in (gain.low, gain.high))
+    return f"{gain.mean:+.{digits}f} ({low} to {high})"
 
 
 def versions() -> dict[str, str]:
@@ -133,10 +135,16 @@ def versions() -> dict[str, str]:
     return found | {"python": platform.python_version()}
 
 
-def written(folder: Path, summary: dict[str, Any], text: str) -> None:
-    """Keep all numbers as ``results.json`` and the tables as ``tables.md``; print these."""
+def written(
+    folder: Path,
+    summary: dict[str, Any],
+    text: str,
+    *,
+    names: tuple[str, str] = ("results.json", "tables.md"),
+) -> None:
+    """Keep all numbers and the tables as files of these names; print the tables."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, content in (("results.json", json.dumps(summary)), ("tables.md", text)):
+    for name, content in zip(names, (json.dumps(summary), text), strict=True):
         with replacing(folder / name) as draft:
             draft.write_text(content)
     print(text)

@@ -11,12 +11,17 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
+from PIL import Image as Pillow
 from scipy import ndimage
 
+from medjax.core.files import replacing
 from medjax.core.random import generator
 from medjax.data import icbm152
+from medjax.training.samples import grid
 
 SIDES = ("train", "validation", "test")
 ORIGIN = np.array([98.0, 134.0, 72.0])  # voxel of the template at 0 mm
@@ -28,6 +33,8 @@ AXIAL_SLABS = {
     "test": ((31, 45), (107, 121)),
 }
 """Side to intervals of the template's axial slices, ends excluded."""
+
+CENTRE = 0.6  # brightness that networks of images in [-1, 1] see as 0
 
 TISSUES = ("background", "fluid", "grey matter", "white matter")
 BRIGHTNESS = {  # of each tissue, in contrasts that are made of the tissues' shares
@@ -111,6 +118,29 @@ class Slices:
         """Some of them."""
         fields = dataclasses.fields(self)
         return Slices(**{field.name: getattr(self, field.name)[chosen] for field in fields})
+
+
+def scaled(images: np.ndarray) -> np.ndarray:
+    """Brightness 0 to 1.2 as -1 to 1; brighter is cut."""
+    return np.clip(images / CENTRE - 1, -1, 1).astype(np.float32)
+
+
+def unscaled(images: np.ndarray) -> np.ndarray:
+    """Brightness of what networks make."""
+    return (np.clip(np.asarray(images, np.float32), -1, 1) + 1) * CENTRE
+
+
+def picture(rows: Sequence[np.ndarray], path: Path) -> None:
+    """A row for each kind of image, a column for each slice, twice as large, anterior up.
+
+    Args:
+        rows: brightness, ``(slice, y, x)`` of one shape; 0 is black and 1.2 white.
+        path: of the PNG.
+    """
+    shown = np.concatenate(rows)[:, ::-1, :, None].repeat(2, 1).repeat(2, 2)
+    drawn = grid(shown, window=(0.0, 2 * CENTRE), columns=len(rows[0]))
+    with replacing(path) as draft:
+        Pillow.fromarray(drawn).save(draft, "PNG")
 
 
 @functools.lru_cache(maxsize=1)

@@ -17,7 +17,6 @@ from scipy import ndimage
 from medjax.core.random import generator
 
 SIZE, SPACING = (32, 32), 6.0  # pixels, mm
-CENTRE = 0.6  # brightness that networks see as 0
 KINDS = ("bright", "dark", "texture", "mass")
 TRAIN, UNLABELLED, HEALTHY, ILL = range(4)  # seeds of subjects, of whom none is in two
 
@@ -37,11 +36,6 @@ class Test:
     mask: np.ndarray
 
 
-def scaled(images: np.ndarray) -> np.ndarray:
-    """Brightness 0 to 1.2 as -1 to 1; brighter is cut."""
-    return np.clip(images / CENTRE - 1, -1, 1).astype(np.float32)
-
-
 @functools.cache
 def slices(subjects: int, seed: int) -> simulated_brain.Slices:
     """Four slices of each subject, of the same slabs for all seeds, which are other subjects."""
@@ -52,7 +46,7 @@ def slices(subjects: int, seed: int) -> simulated_brain.Slices:
 
 def normal(subjects: int) -> np.ndarray:
     """Healthy slices to train on, as networks see them."""
-    return scaled(slices(subjects, TRAIN).t1)
+    return simulated_brain.scaled(slices(subjects, TRAIN).t1)
 
 
 def unlabelled(subjects: int) -> np.ndarray:
@@ -64,7 +58,7 @@ def unlabelled(subjects: int) -> np.ndarray:
         else found.t1[i, ..., 0]
         for i in range(len(found))
     ]
-    return scaled(np.stack(images)[..., None])
+    return simulated_brain.scaled(np.stack(images)[..., None])
 
 
 def test(subjects: int) -> Test:
@@ -77,7 +71,7 @@ def test(subjects: int) -> Test:
     ]
     images, masks = (np.stack(part) for part in zip(*pairs, strict=True))
     return Test(
-        scaled(np.concatenate([healthy.t1, images[..., None]])),
+        simulated_brain.scaled(np.concatenate([healthy.t1, images[..., None]])),
         np.concatenate([np.full(len(healthy), -1), kinds]),
         np.concatenate([np.zeros((len(healthy), *SIZE), bool), masks]),
     )

@@ -22,10 +22,8 @@ import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 import optax
-from PIL import Image as Pillow
 
 from medjax import learners, losses
-from medjax.core.files import replacing
 from medjax.core.random import generator
 from medjax.image.resize import enlarged
 from medjax.learners import adversarial
@@ -82,7 +80,7 @@ def network() -> OnBicubic:
 
 
 def adam(steps: int, rate: float) -> optax.GradientTransformation:
-    return optax.adam(optax.cosine_decay_schedule(rate, max(2, steps)), b1=0.9)
+    return optax.adam(optax.cosine_decay_schedule(rate, max(2, steps)))
 
 
 def plain(steps: int) -> learners.Learner:
@@ -145,26 +143,12 @@ def trained(data: dict[str, dict[str, np.ndarray]], steps: int, weight, seed: in
     return found
 
 
-def picture(data: dict[str, np.ndarray], rows: dict[str, list], path: Path) -> None:
-    """Low resolution, bicubic, both networks and the truth, a column a slice."""
-    low = np.repeat(np.repeat(data["low"][:SHOWN, ..., 0], SCALE, 1), SCALE, 2)
-    cubic = np.asarray(enlarged(data["low"][:SHOWN], (SCALE, SCALE)))[..., 0]
-    shown = [low, cubic, *(np.asarray(row) for row in rows.values()), data["image"][:SHOWN, ..., 0]]
-    lines = [np.concatenate([image[::-1] for image in row], axis=1) for row in shown]
-    grey = np.clip(np.concatenate(lines) / 1.2, 0, 1)
-    image = Pillow.fromarray(np.round(255 * grey).astype(np.uint8))
-    with replacing(path) as draft:
-        image.resize((2 * image.width, 2 * image.height), Pillow.NEAREST).save(draft, "PNG")
-
-
 def markdown(summary: dict) -> str:
     """Test scores, and differences from the control."""
     lines = ["| | PSNR (dB) | SSIM |", "|---|--:|--:|"]
     found = summary["test"]
     for name, rows in found.items():
-        cells = [
-            short_runs.cell([row[m] for row in rows], 2 if m == "psnr" else 3) for m in METRICS
-        ]
+        cells = [short_runs.cell([row[m] for row in rows], digits) for m, digits in DIGITS.items()]
         lines.append(f"| {LABELS[name]} | {' | '.join(cells)} |")
 
     def apart(own: str, other: str) -> str:
@@ -176,7 +160,7 @@ def markdown(summary: dict) -> str:
             )
             for m, digits in DIGITS.items()
         ]
-        return f"- {LABELS[own]} less {LABELS[other]}: PSNR {each[0]} dB, SSIM {each[1]}"
+        return f"- {LABELS[own]} less {LABELS[other]}: PSNR {each[0]}, SSIM {each[1]}"
 
     pairs = (("network", "bicubic"), ("gan", "bicubic"), ("gan", "network"))
     lines += ["", *(apart(*pair) for pair in pairs)]
@@ -225,9 +209,10 @@ def main() -> None:
         "seconds": {name: [row["seconds"] for row in each] for name, each in rows.items()},
     }
     short_runs.written(options.out, summary, markdown(summary))
-    picture(
-        test, {name: each[0]["shown"] for name, each in rows.items()}, options.out / "samples.png"
-    )
+    low = test["low"][:SHOWN, ..., 0].repeat(SCALE, 1).repeat(SCALE, 2)
+    made = [np.asarray(each[0]["shown"]) for each in rows.values()]
+    shown = [low, cubic[:SHOWN, ..., 0], *made, test["image"][:SHOWN, ..., 0]]
+    simulated_brain.picture(shown, options.out / "samples.png")
 
 
 if __name__ == "__main__":

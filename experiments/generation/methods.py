@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import short_runs
+import simulated_brain
 
 from medjax import learners
 from medjax.augment.discriminator import diff_augment
@@ -30,17 +31,6 @@ SIZE = (32, 32)
 WIDTHS = (32, 64, 128)  # of the DCGAN's discriminator; its generator has them the other way
 LATENT = 64
 CLASSES = 4  # slabs of the brain that slices are from
-CENTRE = 0.6  # brightness that networks see as 0
-
-
-def scaled(images):
-    """Brightness 0 to 1.2 as the networks have it, -1 to 1; brighter is cut."""
-    return np.clip(images / CENTRE - 1, -1, 1).astype(np.float32)
-
-
-def unscaled(images):
-    """Brightness of what networks make."""
-    return (np.clip(np.asarray(images, np.float32), -1, 1) + 1) * CENTRE
 
 
 @dataclasses.dataclass(frozen=True)
@@ -216,8 +206,8 @@ METHODS = GANS | DIFFUSIONS
 def batch_of(data, chosen: np.ndarray) -> dict[str, np.ndarray]:
     """What learners see of `simulated_brain.Slices`."""
     return {
-        "image": scaled(data.t1[chosen]),
-        "other": scaled(data.t2[chosen]),
+        "image": simulated_brain.scaled(data.t1[chosen]),
+        "other": simulated_brain.scaled(data.t2[chosen]),
         "label": data.slab[chosen],
         "index": chosen.astype(np.int32),
     }

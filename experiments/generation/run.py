@@ -21,9 +21,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
-from PIL import Image as Pillow
 
-from medjax.core.files import replacing
 from medjax.metrics import generative
 
 HERE = Path(__file__).parent
@@ -34,7 +32,6 @@ import short_runs  # noqa: E402
 import simulated_brain  # noqa: E402
 
 ASKED = ("dcgan", "stylegan2", "ddpm", "fast_ddpm")
-TRIES = 5  # of the time of a sample
 SHOWN = 12  # samples a row of the picture
 REAL = "training slices themselves"
 
@@ -58,14 +55,10 @@ def operations(name: str, data: simulated_brain.Slices) -> float:
     Parts that only some steps have (lazy penalties) are counted in each.
     """
     learner = methods.METHODS[name].learner(1000)
-    batch = example(name, data)
+    batch = methods.batch_of(data, np.arange(methods.METHODS[name].batch_size) % len(data))
     state = jax.eval_shape(learner.init, jax.random.key(0), batch)
     lowered = jax.jit(learner.step).lower(state, batch, jax.random.key(0))
     return float(lowered.cost_analysis()["flops"])
-
-
-def example(name: str, data: simulated_brain.Slices) -> dict[str, np.ndarray]:
-    return methods.batch_of(data, np.arange(methods.METHODS[name].batch_size) % len(data))
 
 
 def generated(run: short_runs.Programs, state, data: simulated_brain.Slices, count: int):
@@ -123,25 +116,15 @@ def one(name: str, seed: int, steps: int, data, held: np.ndarray, extract) -> di
     )
     images, each = generated(run, state, data, len(held))
     print(f"{name}, seed {seed}: {steps} steps in {seconds:.0f} s", flush=True)
-    scores = judged(extract, held, methods.unscaled(images))
+    scores = judged(extract, held, simulated_brain.unscaled(images))
     return {
         "steps": steps,
         "seconds": seconds,
         "sample_ms": 1000 * each,
         "scores": scores,
         "log": log,
-        "shown": np.round(methods.unscaled(images[:SHOWN])[..., 0], 3).tolist(),
+        "shown": np.round(simulated_brain.unscaled(images[:SHOWN])[..., 0], 3).tolist(),
     }
-
-
-def picture(results: dict, real: np.ndarray, path: Path) -> None:
-    """A row of real slices, then a row of each method's first seed."""
-    rows = [real[:SHOWN, ..., 0]] + [np.asarray(rows[0]["shown"]) for rows in results.values()]
-    lines = [np.concatenate([image[::-1] for image in row], axis=1) for row in rows]
-    grey = np.clip(np.concatenate(lines) / (2 * methods.CENTRE), 0, 1)
-    image = Pillow.fromarray(np.round(255 * grey).astype(np.uint8))
-    with replacing(path) as draft:
-        image.resize((2 * image.width, 2 * image.height), Pillow.NEAREST).save(draft, "PNG")
 
 
 def markdown(summary: dict) -> str:
@@ -189,8 +172,8 @@ def main() -> None:
     options = parser.parse_args()
     jax.config.update("jax_compilation_cache_dir", str(options.runs.absolute() / "programs"))
     data, other = slices(options.subjects, 0), slices(options.subjects, 1)
-    held = methods.unscaled(methods.scaled(other.t1))
-    real = methods.unscaled(methods.scaled(data.t1))
+    held = simulated_brain.unscaled(simulated_brain.scaled(other.t1))
+    real = simulated_brain.unscaled(simulated_brain.scaled(data.t1))
     extract = extractor(real)
     folder = options.runs / f"{options.teraflop:g}-{options.subjects}"
     results = {"real": [{"scores": judged(extract, held, real)}]}
@@ -209,9 +192,9 @@ def main() -> None:
         "seeds": options.seeds,
         "results": results,
     }
-    made = {name: rows for name, rows in results.items() if name != "real"}
     short_runs.written(options.out, summary, markdown(summary))
-    picture(made, real, options.out / "samples.png")
+    made = [np.asarray(results[name][0]["shown"]) for name in options.methods]
+    simulated_brain.picture([real[:SHOWN, ..., 0], *made], options.out / "samples.png")
 
 
 if __name__ == "__main__":

@@ -108,8 +108,8 @@ class Method:
         learner: ``(module, modality, image size, steps) -> learner`` of batches with
             ``image`` and ``index``.
         variables: ``state -> variables`` of the network.
-        longer: times the steps of SimCLR, so that all take about as long: a step of MoCo has
-            one view with gradients, one of MAE a quarter of the patches.
+        longer: times the steps of SimCLR, for methods whose step is cheaper in 2D: one of MoCo
+            has one view with gradients, one of MAE a quarter of the patches.
     """
 
     label: str

@@ -21,134 +21,26 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import optax
-from PIL import Image as Pillow
 from scipy import stats
 
-from medjax import learners, losses, models
-from medjax.core.files import replacing
-from medjax.learners import adversarial
+from medjax import trust
 from medjax.metrics import psnr, ssim
-from medjax.models.generative import PatchGAN, TranslationResNet
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE.parent)]
+sys.path[:0] = [str(HERE.parent), str(HERE)]
 import short_runs  # noqa: E402
 import simulated_brain  # noqa: E402
+import translators  # noqa: E402
 
-CENTRE = 0.6  # brightness that networks see as 0
-SIZE, SPACING = 48, 4.0
 LABELS = {
     "curve": "best curve of brightness",
     "network": "U-Net, absolute error (pairs)",
     "pix2pix": "pix2pix (pairs)",
     "cyclegan": "CycleGAN (no pairs)",
 }
-BATCH = {"network": 8, "pix2pix": 8, "cyclegan": 8}
 METRICS = {"psnr": psnr, "ssim": ssim}
 DIGITS = {"psnr": 2, "ssim": 3}
 SHOWN = 6
-
-
-def scaled(images: np.ndarray) -> np.ndarray:
-    """Brightness 0 to 1.2 as -1 to 1; brighter is cut."""
-    return np.clip(images / CENTRE - 1, -1, 1).astype(np.float32)
-
-
-def scans(subjects: int) -> dict[str, simulated_brain.Slices]:
-    """Training subjects, others whose T2 CycleGAN sees, and the test's."""
-
-    def of(side: str, count: int, seed: int = 0) -> simulated_brain.Slices:
-        return simulated_brain.slices(side, count, each=4, size=SIZE, spacing=SPACING, seed=seed)
-
-    return {
-        "train": of("train", subjects),
-        "others": of("train", subjects, 1),
-        "test": of("test", max(2, subjects // 2)),
-    }
-
-
-def batch_of(data: simulated_brain.Slices, others: simulated_brain.Slices | None = None):
-    """Batches with ``t1`` and ``t2``, of the same slices or, for ``others``, not of the same."""
-
-    def batch(chosen: np.ndarray) -> dict[str, np.ndarray]:
-        second = data if others is None else others
-        return {
-            "index": chosen.astype(np.int32),
-            "t1": scaled(data.t1[chosen]),
-            "t2": scaled(second.t2[chosen]),
-        }
-
-    return batch
-
-
-def unet() -> models.UNet:
-    return models.UNet(1, features=(16, 32, 64))
-
-
-def adam(steps: int, rate: float, b1: float = 0.5) -> optax.GradientTransformation:
-    return optax.adam(optax.cosine_decay_schedule(rate, max(2, steps), alpha=0.05), b1=b1)
-
-
-@functools.cache
-def programs(name: str, steps: int) -> short_runs.Programs:
-    """A method, compiled once for all seeds."""
-    if name == "network":
-        learner = learners.supervised(
-            unet(), losses.l1, adam(steps, 1e-3, 0.9), inputs=("t1",), target="t2"
-        )
-    elif name == "pix2pix":
-        learner = adversarial.pix2pix(
-            unet(),
-            PatchGAN((16, 32, 64), norm="instance"),
-            adam(steps, 1e-3),
-            adam(steps, 2e-4),
-            source="t1",
-            target="t2",
-        )
-    else:
-        learner = adversarial.cyclegan(
-            TranslationResNet(1, (12, 24), blocks=4),
-            PatchGAN((16, 32, 64), norm="instance"),
-            adam(steps, 1e-3),
-            adam(steps, 4e-4),
-            first="t1",
-            second="t2",
-            average=0.99,
-        )
-    return short_runs.programs(learner)
-
-
-def translated(name: str, run: short_runs.Programs, state, data) -> np.ndarray:
-    """T2 of T1, in brightness."""
-    made = short_runs.predicted(run, state, batch_of(data), len(data))
-    made = made["t2"] if name == "cyclegan" else made
-    return (np.clip(made, -1, 1) + 1) * CENTRE
-
-
-def outputs(
-    folder: Path, name: str, data: dict[str, simulated_brain.Slices], steps: int, seed: int
-) -> dict[str, np.ndarray]:
-    """Translations of the test's and the training slices, kept in a file of the folder."""
-    path = folder / f"{name}-{seed}.npz"
-    if not path.exists():
-        run = programs(name, steps)
-        others = data["others"] if name == "cyclegan" else None
-        end = short_runs.train(
-            run,
-            batch_of(data["train"], others),
-            len(data["train"]),
-            batch_size=BATCH[name],
-            steps=steps,
-            seed=seed,
-        )
-        print(f"{name}, seed {seed}: {steps} steps in {end.seconds:.0f} s", flush=True)
-        made = {s: translated(name, run, end.state, data[s]) for s in ("train", "test")}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as draft, draft.open("wb") as file:
-            np.savez_compressed(file, **made, seconds=end.seconds)
-    with np.load(path) as kept:
-        return dict(kept)
 
 
 def curve(data: simulated_brain.Slices, t1: np.ndarray) -> np.ndarray:
@@ -162,24 +54,16 @@ def curve(data: simulated_brain.Slices, t1: np.ndarray) -> np.ndarray:
 
 def scores(images: np.ndarray, truth: np.ndarray) -> dict[str, float]:
     """Means over slices; the range is 1."""
-    x, y = (np.clip(each[..., 0], 0, 2 * CENTRE) for each in (images, truth))
+    x, y = (np.clip(each[..., 0], 0, 2 * simulated_brain.CENTRE) for each in (images, truth))
     return {n: float(np.mean(f(x, y, data_range=1.0))) for n, f in METRICS.items()}
 
 
 def disagreement(images: list[np.ndarray], truth: np.ndarray) -> float:
     """Rank correlation, over pixels of the head, of the seeds' spread and their mean's error."""
-    spread, error = np.std(images, axis=0), np.abs(np.mean(images, axis=0) - truth)
+    spread = np.asarray(trust.disagreement(np.stack(images)))
+    error = np.abs(np.mean(images, axis=0) - truth)
     inside = truth > 0.1
     return float(stats.spearmanr(spread[inside], error[inside]).statistic)
-
-
-def picture(rows: list[np.ndarray], path: Path) -> None:
-    """A row a kind of image, a column a slice."""
-    lines = [np.concatenate([x[::-1] for x in row[:SHOWN, ..., 0]], axis=1) for row in rows]
-    grey = np.clip(np.concatenate(lines) / (2 * CENTRE), 0, 1)
-    image = Pillow.fromarray(np.round(255 * grey).astype(np.uint8))
-    with replacing(path) as draft:
-        image.resize((2 * image.width, 2 * image.height), Pillow.NEAREST).save(draft, "PNG")
 
 
 def markdown(summary: dict) -> str:
@@ -215,10 +99,11 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/translation"))
     parser.add_argument("--out", type=Path, default=HERE)
     options = parser.parse_args()
-    data = scans(options.subjects)
+    data = translators.scans(options.subjects)
     folder = options.runs / f"{options.steps}-{options.subjects}"
+    outputs = functools.partial(translators.outputs, folder, data=data, steps=options.steps)
     made = {
-        name: [outputs(folder, name, data, options.steps, seed) for seed in options.seeds]
+        name: [outputs(name, seed=seed) for seed in options.seeds]
         for name in ("network", "pix2pix", "cyclegan")
     }
     truth = data["test"].t2
@@ -241,7 +126,8 @@ def main() -> None:
     }
     short_runs.written(options.out, summary, markdown(summary))
     first = [rows[0]["test"] for rows in made.values()]
-    picture([data["test"].t1, plain, *first, truth], options.out / "samples.png")
+    shown = [x[:SHOWN, ..., 0] for x in (data["test"].t1, plain, *first, truth)]
+    simulated_brain.picture(shown, options.out / "samples.png")
 
 
 if __name__ == "__main__":

@@ -13,11 +13,8 @@ from medjax.core.types import Array, Float, Int
 
 from .attention import MultiHeadAttention
 from .conv import Conv
+from .initialise import FAINT
 from .position import sinusoidal
-
-FAINT = nn.initializers.variance_scaling(0.01, "fan_in", "truncated_normal")
-"""Of a branch's last kernel. The papers' networks start at zero, so that a block does nothing at
-first; a tenth of the usual size does little, and lets all parameters learn in the first step."""
 
 
 class LevelEmbedding(nn.Module):

@@ -8,12 +8,8 @@ import jax.numpy as jnp
 from medjax.core.types import Array, Float
 
 from .conv import Conv
+from .initialise import BRANCH
 from .mlp import gelu
-
-BRANCH = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
-"""Initialiser of the convolutions in blocks without batch or group norm: PyTorch's default, by
-which Restormer and its kin were made. With He's, each branch would outgrow what it is added to,
-and a deep network would start far from any image."""
 
 
 class GatedFeedForward(nn.Module):

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from medjax.core.types import Array, Float
 
 from .conv import Conv, Size
-from .embedded import FAINT
+from .initialise import FAINT
 from .map_attention import MapAttention, map_attention
 
 

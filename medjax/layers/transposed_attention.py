@@ -10,7 +10,7 @@ from medjax.core.errors import InputError
 from medjax.core.types import Array, Float
 
 from .conv import Conv
-from .feed_forward import BRANCH
+from .initialise import BRANCH
 
 
 class TransposedAttention(nn.Module):

@@ -8,7 +8,7 @@ anomalies, which are made of all of these, in `medjax.learners.anomaly`.
 
 from medjax.core.registry import Registry
 
-from .combinators import accumulated, augmented, averaged
+from .combinators import accumulated, augmented, averaged, variables_of
 from .equivariant import equivariant, random_flip, random_rotation, random_shift
 from .learner import Gradients, Learner, Phase, State
 from .monitored import monitored
@@ -128,4 +128,5 @@ __all__ = [
     "supervised",
     "sure",
     "uniform_selection",
+    "variables_of",
 ]

@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 
 from medjax.core.errors import InputError
-from medjax.core.types import Array, Batch, Key
+from medjax.core.types import Array, Batch, Key, PyTree
 
-from .learner import Gradients, Learner, Phase
+from .learner import Gradients, Learner, Phase, State
 
 
 def augmented(learner: Learner, transform: Callable[[Key[Array, ""], Batch], Batch]) -> Learner:
@@ -83,6 +83,16 @@ def averaged(learner: Learner, decay: float = 0.999) -> Learner:
         return learner.predict(state.replace(params=state.extras["average"]), batch)
 
     return Learner(init, (*before, last._replace(update=update)), predict)
+
+
+def settled(state: State) -> State:
+    """The state with averaged parameters in place, where `averaged` keeps an average of them."""
+    return state.replace(params=state.extras.get("average", state.params))
+
+
+def variables_of(state: State) -> dict[str, PyTree]:
+    """The variables of a learner's one network, averaged where there is an average."""
+    return {"params": settled(state).params, **state.variables}
 
 
 def accumulated(learner: Learner, parts: int) -> Learner:

@@ -54,7 +54,7 @@ class Worth:
     def gains(self) -> dict[str, dict[str, Gain]]:
         """Set to control to what it gains over it."""
         return {
-            name: {c: _gain(values - self.scores[c]) for c in self.controls if c != name}
+            name: {c: paired_gain(values - self.scores[c]) for c in self.controls if c != name}
             for name, values in self.scores.items()
             if name != self.controls[0]
         }
@@ -144,7 +144,12 @@ def downstream_worth(
     )
 
 
-def _gain(differences: np.ndarray) -> Gain:
+def paired_gain(differences: np.ndarray) -> Gain:
+    """The mean of differences of two scores, seed by seed, with Student's 95 % interval.
+
+    Args:
+        differences: ``(seed,)``, at least two.
+    """
     n, mean = len(differences), float(differences.mean())
     half = student.ppf((1 + LEVEL) / 2, n - 1) * differences.std(ddof=1) / np.sqrt(n)
     return Gain(mean, float(mean - half), float(mean + half))

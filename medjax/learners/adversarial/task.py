@@ -16,7 +16,7 @@ from medjax.losses.adversarial import AdversarialLoss
 from medjax.losses.overlap import cross_entropy
 
 from .cycle import FROZEN, Both, cycled
-from .game import GENERATOR
+from .game import generator_variables
 
 Loss = Callable[[Array, Array], Float[Array, " batch"]]
 """``(logits, labels) -> (batch,)``."""
@@ -123,14 +123,11 @@ def shape_consistent_gan(
         term=consistent,
     )
 
-    def logits(params: PyTree, variables: PyTree, batch: Any) -> dict[str, Array]:
-        variables = {"params": params, **variables}
-        parsed = makers.apply(variables, batch[first], batch[second], method="parsed")
-        return dict(zip(("first_logits", "second_logits"), parsed, strict=True))
-
     def predict(state, batch):
-        params = state.extras.get("average", state.params[GENERATOR])
-        return learner.predict(state, batch) | logits(params, state.variables[GENERATOR], batch)
+        variables = generator_variables(state)
+        parsed = makers.apply(variables, batch[first], batch[second], method="parsed")
+        logits = dict(zip(("first_logits", "second_logits"), parsed, strict=True))
+        return learner.predict(state, batch) | logits
 
     return learner._replace(predict=predict)
 

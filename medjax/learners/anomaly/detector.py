@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax.numpy as jnp
 
-from medjax.core.types import Array, Batch, Float, Key, PyTree
+from medjax.core.types import Array, Batch, Float, Key
 from medjax.image.filters import gaussian
 from medjax.image.similarity import mean_per_sample
 from medjax.learners.learner import Learner, State
@@ -86,15 +86,3 @@ def blurred(pixel: Float[Array, "batch *spatial"], sigma: float) -> Float[Array,
         return pixel
     axes = tuple(range(1 - pixel.ndim, 0))
     return gaussian(pixel, jnp.float32(sigma), axes, radius=max(1, round(4 * sigma)))
-
-
-def settled(state: State) -> State:
-    """The state with averaged parameters in place, where a learner keeps an average of all."""
-    average: Any = state.extras.get("average")
-    return state if average is None else state.replace(params=average)
-
-
-def variables_of(state: State) -> PyTree:
-    """The variables of a learner's one network, averaged where there is an average."""
-    state = settled(state)
-    return {"params": state.params, **state.variables}

@@ -12,11 +12,12 @@ from medjax.core.errors import InputError
 from medjax.core.types import Array, Float, PyTree
 from medjax.image.similarity import mean_per_sample
 from medjax.learners.autoencoding.methods import Loss
+from medjax.learners.combinators import variables_of
 from medjax.learners.learner import Learner
 from medjax.learners.objective import minimize
 from medjax.losses.pixel import l2
 
-from .detector import Detector, Scores, blurred, variables_of
+from .detector import Detector, Scores, blurred
 
 
 class Members(NamedTuple):

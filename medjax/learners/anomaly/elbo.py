@@ -16,10 +16,11 @@ from medjax.core.types import Array, Float, Key, PyTree
 from medjax.learners.autoencoding.methods import Loss, by_methods
 from medjax.learners.autoencoding.plain import Corrupt
 from medjax.learners.autoencoding.variational import kl, mixture_divergence, per_sample_sum
+from medjax.learners.combinators import variables_of
 from medjax.learners.learner import Learner
 from medjax.losses.pixel import l1, l2
 
-from .detector import Detector, Scores, blurred, residual, variables_of
+from .detector import Detector, Scores, blurred, residual
 
 Energy = Callable[[PyTree, Array, Key[Array, " batch"]], Float[Array, " batch"]]
 """``(variables, images, keys) -> (batch,)``: the negative evidence bound, summed over voxels."""

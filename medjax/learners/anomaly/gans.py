@@ -14,15 +14,16 @@ from medjax.augment.compose import keyed
 from medjax.core.errors import InputError
 from medjax.core.types import Array, Float, Key, PyTree
 from medjax.learners.adversarial.adversarial import adversarial, entries_of
-from medjax.learners.adversarial.game import AVERAGE, DISCRIMINATOR, GENERATOR
+from medjax.learners.adversarial.game import DISCRIMINATOR, GENERATOR, generator_variables
 from medjax.learners.adversarial.regularise import Regulariser
 from medjax.learners.autoencoding.methods import Loss
 from medjax.learners.autoencoding.variational import kl, per_sample_sum
+from medjax.learners.combinators import variables_of
 from medjax.learners.learner import Learner, Phase, State
 from medjax.learners.objective import descend
 from medjax.losses.pixel import l1, l2
 
-from .detector import Detector, Scores, reconstruction, residual, variables_of
+from .detector import Detector, Scores, reconstruction, residual
 
 GAN = "gan"
 
@@ -237,9 +238,8 @@ def ano_vae_gan(
 
 def networks_of(state: State) -> dict[str, PyTree]:
     """Variables of both players, the generator's averaged where there is an average."""
-    generator = state.extras.get(AVERAGE, state.params[GENERATOR])
-    params = {GENERATOR: generator, DISCRIMINATOR: state.params[DISCRIMINATOR]}
-    return {name: {"params": params[name], **state.variables[name]} for name in params}
+    judge = {"params": state.params[DISCRIMINATOR], **state.variables[DISCRIMINATOR]}
+    return {GENERATOR: generator_variables(state), DISCRIMINATOR: judge}
 
 
 def features(discriminator: Any, networks: PyTree, x: Array) -> Float[Array, "batch channel"]:

@@ -16,12 +16,13 @@ from medjax.core.errors import InputError
 from medjax.core.types import Array, Bool, Int, Key, PyTree
 from medjax.image.similarity import mean_per_sample
 from medjax.layers.conv import Size, per_axis
+from medjax.learners.combinators import variables_of
 from medjax.learners.learner import Learner, State
 from medjax.learners.predictive.masked import simmim
 from medjax.learners.predictive.restore import inpainting
 from medjax.models.pretraining import Restorer, SimMIM
 
-from .detector import Detector, Scores, blurred, residual, variables_of
+from .detector import Detector, Scores, blurred, residual
 
 Restore = Callable[[State, Array, Bool[Array, "batch *spatial"]], Array]
 """``(state, images, hidden) -> images``, of which only what was hidden is looked at."""

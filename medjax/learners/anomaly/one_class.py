@@ -10,10 +10,11 @@ import optax
 
 from medjax.core.errors import InputError
 from medjax.core.types import Array, Float, PyTree
+from medjax.learners.combinators import variables_of
 from medjax.learners.learner import Phase, State
 from medjax.learners.objective import descend, minimize
 
-from .detector import Detector, Scores, blurred, variables_of
+from .detector import Detector, Scores, blurred
 
 SPHERE = "sphere"
 

@@ -9,9 +9,10 @@ from medjax.augment.compose import keyed
 from medjax.core.errors import InputError
 from medjax.core.types import Array, Float
 from medjax.image.similarity import mean_per_sample
+from medjax.learners.combinators import variables_of
 from medjax.learners.learner import Learner
 
-from .detector import Detector, Scores, blurred, residual, variables_of
+from .detector import Detector, Scores, blurred, residual
 from .elbo import Energy
 
 

@@ -14,11 +14,12 @@ from medjax.core.errors import InputError
 from medjax.core.types import Array, Bool, Float, Key
 from medjax.image.filters import gaussian
 from medjax.image.similarity import mean_per_sample
+from medjax.learners.combinators import settled
 from medjax.learners.diffusion.ddpm import Noise, ddpm, denoise_with
 from medjax.learners.diffusion.levels import Levels, linear
 from medjax.learners.diffusion.sample import normal
 
-from .detector import Detector, Scores, blurred, residual, settled
+from .detector import Detector, Scores, blurred, residual
 
 
 def synomaly_noise(

@@ -10,7 +10,7 @@ import dataclasses
 from typing import Any
 
 import numpy as np
-from scipy.stats import norm, rankdata
+from scipy.stats import mannwhitneyu, norm
 
 from medjax.core.errors import InputError
 from medjax.core.random import generator
@@ -178,8 +178,7 @@ def standardised_ranks(values: np.ndarray, control: np.ndarray) -> float:
         Above 0 where values are larger; about normal where both are of one distribution.
     """
     m, n = len(values), len(control)
-    ranks = rankdata(np.concatenate([values, control]))
-    larger = ranks[:m].sum() - m * (m + 1) / 2
+    larger = mannwhitneyu(values, control, method="asymptotic").statistic
     return float((larger - m * n / 2) / np.sqrt(m * n * (m + n + 1) / 12))
 
 

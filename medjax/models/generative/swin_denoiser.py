@@ -10,7 +10,8 @@ import jax.numpy as jnp
 from medjax.core.types import Array, Float, Int
 from medjax.layers.attention import INIT, Implementation
 from medjax.layers.conv import Conv, Size, per_axis, require_image
-from medjax.layers.embedded import FAINT, LevelEmbedding, modulated
+from medjax.layers.embedded import LevelEmbedding, modulated
+from medjax.layers.initialise import FAINT
 from medjax.layers.mlp import MLP
 from medjax.layers.patch import PatchEmbed, from_patches
 from medjax.layers.transformer import Remat, rematerialised

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from medjax.core.types import Array, Float
 from medjax.layers.conv import Conv, Size, per_axis, require_image
-from medjax.layers.embedded import FAINT
+from medjax.layers.initialise import FAINT
 from medjax.layers.residual import RRDB, ResidualGroup
 from medjax.layers.subpixel import Upscale, nearest, scale_stages
 

@@ -9,7 +9,8 @@ from medjax.core.errors import InputError
 from medjax.core.types import Array, Float
 from medjax.layers.attention import Implementation
 from medjax.layers.conv import Conv, ConvTranspose, require_image
-from medjax.layers.feed_forward import BRANCH, LocalFeedForward
+from medjax.layers.feed_forward import LocalFeedForward
+from medjax.layers.initialise import BRANCH
 from medjax.layers.layer_norm import LayerNorm
 from medjax.layers.pad import cropped, padded
 from medjax.layers.pool import average_pool

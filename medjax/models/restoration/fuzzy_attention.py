@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from medjax.core.types import Array, Float
 from medjax.image.resize import resized
 from medjax.layers.conv import Conv, Size, require_image
-from medjax.layers.embedded import FAINT
 from medjax.layers.fuzzy import FuzzyBlock
+from medjax.layers.initialise import FAINT
 from medjax.layers.pool import adaptive_average_pool
 from medjax.layers.recurrent import ConvGRU
 from medjax.layers.residual import DenseResidual

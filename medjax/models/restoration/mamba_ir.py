@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from medjax.core.types import Array, Float
 from medjax.layers.conv import Conv, Size, require_image
 from medjax.layers.drop import LayerScale
-from medjax.layers.embedded import FAINT
+from medjax.layers.initialise import FAINT
 from medjax.layers.layer_norm import LayerNorm
 from medjax.layers.mamba import ImageScan
 from medjax.layers.mlp import gelu

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from medjax.core.types import Array, Float
 from medjax.image.resize import enlarged
 from medjax.layers.conv import Conv, Size, per_axis, require_image
-from medjax.layers.embedded import FAINT
+from medjax.layers.initialise import FAINT
 from medjax.layers.residual import PlainResidual
 from medjax.layers.transposed import OverlappingTranspose
 

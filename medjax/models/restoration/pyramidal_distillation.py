@@ -9,8 +9,8 @@ from medjax.core.errors import InputError
 from medjax.core.types import Array, Float
 from medjax.image.resize import gradient_magnitude
 from medjax.layers.conv import Conv, Size, require_image
-from medjax.layers.embedded import FAINT
 from medjax.layers.implicit import LocalImplicit
+from medjax.layers.initialise import FAINT
 from medjax.layers.map_attention import EntropyAttention
 
 from .arbitrary_scale import output_sizes

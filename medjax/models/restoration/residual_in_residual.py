@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from medjax.core.types import Array, Float
 from medjax.layers.conv import Conv, Size, require_image
-from medjax.layers.embedded import FAINT
+from medjax.layers.initialise import FAINT
 from medjax.layers.map_attention import MapAttention
 from medjax.layers.residual import ResidualGroup
 from medjax.layers.subpixel import Upscale

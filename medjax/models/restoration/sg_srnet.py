@@ -11,7 +11,7 @@ from medjax.core.errors import InputError
 from medjax.core.types import Array, Float
 from medjax.image.resize import enlarged
 from medjax.layers.conv import Conv, Size, per_axis, require_image
-from medjax.layers.embedded import FAINT
+from medjax.layers.initialise import FAINT
 from medjax.layers.patch import PatchEmbed, from_patches, patch_grid, to_patches
 from medjax.layers.position import grid_coordinates, sinusoidal
 from medjax.layers.residual import ResidualGroup

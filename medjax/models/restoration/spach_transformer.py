@@ -9,7 +9,8 @@ from medjax.core.errors import InputError
 from medjax.core.types import Array, Float
 from medjax.image.resize import enlarged
 from medjax.layers.conv import Conv, require_image
-from medjax.layers.feed_forward import BRANCH, GatedFeedForward
+from medjax.layers.feed_forward import GatedFeedForward
+from medjax.layers.initialise import BRANCH
 from medjax.layers.layer_norm import LayerNorm
 from medjax.layers.pad import cropped, padded
 from medjax.layers.pool import average_pool

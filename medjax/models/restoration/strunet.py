@@ -9,7 +9,7 @@ from medjax.core.errors import InputError
 from medjax.core.types import Array, Float
 from medjax.layers.attention import Implementation
 from medjax.layers.conv import Conv, ConvTranspose, require_image
-from medjax.layers.feed_forward import BRANCH
+from medjax.layers.initialise import BRANCH
 from medjax.layers.pad import cropped, padded
 from medjax.layers.residual import PlainResidual
 from medjax.models.swin import SwinBlock

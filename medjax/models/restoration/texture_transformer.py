@@ -11,7 +11,7 @@ from medjax.core.errors import InputError
 from medjax.core.types import Array, Float
 from medjax.image.resize import enlarged, resized
 from medjax.layers.conv import Conv, Size, per_axis, require_image
-from medjax.layers.embedded import FAINT
+from medjax.layers.initialise import FAINT
 from medjax.layers.residual import ResidualGroup
 from medjax.layers.subpixel import SubPixel, scale_stages
 from medjax.layers.texture import texture_transfer

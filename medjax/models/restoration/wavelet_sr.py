@@ -12,7 +12,7 @@ from medjax.image.resize import enlarged
 from medjax.image.wavelets import decompose, reconstruct
 from medjax.image.wls import weighted_least_squares
 from medjax.layers.conv import Conv, Size, per_axis, require_image
-from medjax.layers.embedded import FAINT
+from medjax.layers.initialise import FAINT
 from medjax.layers.pad import cropped, padded
 
 
