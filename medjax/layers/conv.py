@@ -18,6 +18,7 @@ from medjax.core.arrays import with_rank
 from medjax.core.errors import InputError
 from medjax.core.types import Array, Float
 
+from .correlate import correlate
 from .grouped import convolve_shifted
 
 Size = int | tuple[int, ...]
@@ -143,6 +144,8 @@ def _convolve(
     dilation: tuple[int, ...],
     groups: int = 1,
 ) -> Array:
+    if groups == 1:
+        return correlate(x, kernel, strides, tuple(edges), dilation)
     layout = ("NHWC", "HWIO", "NHWC") if len(strides) == 2 else ("NDHWC", "DHWIO", "NDHWC")
     return jax.lax.conv_general_dilated(
         x,

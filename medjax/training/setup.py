@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -69,9 +70,28 @@ def place(experiment: Experiment, devices: Sequence[Any] | None = None) -> Place
             donate_argnums=0,
             in_shardings=(state, batch, copied),
             out_shardings=(state, copied),
+            compiler_options=on_all_cores(mesh.devices.flat[0].platform),
         ),
         put=lambda batch: placement.put(mesh, batch),
     )
+
+
+@functools.cache
+def on_all_cores(platform: str) -> dict[str, str] | None:
+    """Options for a program that runs many times: on CPU, convolutions on all cores.
+
+    XLA of jaxlib 0.10 hands a convolution, and what is done to its result, to a library that
+    runs them on one core; the gradient of a kernel takes five times as long there
+    (``experiments/benchmarks/convolution.py``). None where XLA knows no such option.
+    """
+    options = {"xla_cpu_experimental_ynn_fusion_type": ""}
+    if platform != "cpu":
+        return None
+    try:
+        jax.jit(lambda: 0, compiler_options=options).lower().compile()
+    except jax.errors.JaxRuntimeError:
+        return None
+    return options
 
 
 def _quick(mesh: Mesh) -> dict[str, int] | None:

@@ -16,6 +16,7 @@ from medjax.models.generative import (
     StyleGAN2Generator,
     TranslationResNet,
 )
+from medjax.training.setup import on_all_cores
 from trainers import Run
 
 VERSION = f"medjax (jax {jax.__version__})"
@@ -79,7 +80,9 @@ def prepare(work, way, settings):
     state = jax.jit(learner.init)(jax.random.key(0, impl="rbg"), batch)  # which compiles faster
     params = state.params if "discriminator" in state.params else {"network": state.params}
     counts = {name: sum(x.size for x in jax.tree.leaves(part)) for name, part in params.items()}
-    step = jax.jit(learner.step, donate_argnums=0).lower(state, batch, next(keys)).compile()
+    options = on_all_cores(jax.default_backend())
+    step = jax.jit(learner.step, donate_argnums=0, compiler_options=options)
+    step = step.lower(state, batch, next(keys)).compile()
 
     def run(number):
         nonlocal state
