@@ -19,6 +19,7 @@ import numpy as np
 
 from medjax import learners
 from medjax.core.files import replacing
+from medjax.training import on_all_cores
 from medjax.training.protocols.attentive import passes
 from medjax.trust.downstream import paired_gain
 
@@ -33,7 +34,8 @@ class Programs(NamedTuple):
 
 def programs(learner: learners.Learner) -> Programs:
     """The jitted functions of a learner."""
-    step = jax.jit(learner.step, donate_argnums=0)
+    options = on_all_cores(jax.default_backend())
+    step = jax.jit(learner.step, donate_argnums=0, compiler_options=options)
     return Programs(jax.jit(learner.init), step, jax.jit(learner.predict))
 
 

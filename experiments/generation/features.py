@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax
 import numpy as np
 import optax
+import short_runs
 
 from medjax import augment, learners
 from medjax.augment.views import resized_crop, views
@@ -60,7 +61,7 @@ def pretrained(images: np.ndarray, *, steps: int = 300, seed: int = 0):
     one = view(images.shape[1:-1])
     learner = learners.augmented(learner, views(dict.fromkeys(PAIR, one)))
     key = jax.random.key(seed)
-    step, state = jax.jit(learner.step, donate_argnums=0), None
+    step, state = short_runs.programs(learner).step, None
     for number, chosen in enumerate(passes(len(images), BATCH, steps, seed)):
         batch = {"image": images[chosen], "index": chosen}
         state = jax.jit(learner.init)(key, batch) if state is None else state

@@ -17,6 +17,7 @@ from medjax import learners
 from medjax.augment.discriminator import diff_augment
 from medjax.learners import adversarial, diffusion
 from medjax.losses.adversarial import hinge
+from medjax.models import UNet
 from medjax.models.generative import (
     DCGANDiscriminator,
     DCGANGenerator,
@@ -100,14 +101,28 @@ def acgan(steps):
     return adversarial.acgan(*networks, latent=LATENT, average=0.99)
 
 
+def partly(key, batch):
+    """A tenth is labelled."""
+    return {**batch, "label": jnp.where(batch["index"] % 10 == 0, batch["label"], -1)}
+
+
 def semi_supervised_gan(steps):
-    learner = adversarial.semi_supervised_gan(
-        *players(norm="none", classes=CLASSES), latent=LATENT, average=0.99
+    networks = players(norm="none", classes=CLASSES)
+    learner = adversarial.semi_supervised_gan(*networks, latent=LATENT, average=0.99)
+    return learners.augmented(learner, partly)
+
+
+def triple_gan(steps):
+    generator, discriminator, *_ = players(norm="none", known=CLASSES, labels=CLASSES)
+    learner = adversarial.triple_gan(
+        generator,
+        DCGANDiscriminator(CLASSES, widths=WIDTHS, norm="none"),
+        discriminator,
+        *(adam() for _ in range(3)),
+        classes=CLASSES,
+        latent=LATENT,
+        average=0.99,
     )
-
-    def partly(key, batch):  # a tenth is labelled
-        return {**batch, "label": jnp.where(batch["index"] % 10 == 0, batch["label"], -1)}
-
     return learners.augmented(learner, partly)
 
 
@@ -141,6 +156,41 @@ def pix2pix(steps):
         adam(),
         source="other",
         target="image",
+        average=0.99,
+    )
+
+
+def infilling_gan(steps):
+    return adversarial.infilling_gan(
+        adversarial.Infiller(translator(), CLASSES),
+        DCGANDiscriminator(widths=WIDTHS, norm="none", labels=CLASSES),
+        adam(),
+        adam(),
+        sigma=2.0,
+        average=0.99,
+    )
+
+
+def holes(chosen: np.ndarray) -> np.ndarray:
+    """A square of a quarter of each image, at a place that goes by the image's index."""
+    y, x = (
+        (np.arange(n) - chosen[:, None] * factor % (n // 2)) // (n // 2) == 0
+        for n, factor in zip(SIZE, (7, 5), strict=True)
+    )
+    return y[:, :, None] & x[:, None, :]
+
+
+def shape_consistent_gan(steps):
+    return adversarial.shape_consistent_gan(
+        translator(),
+        PatchGAN((16, 32), norm="instance"),
+        UNet(len(simulated_brain.TISSUES), (16, 32)),
+        adam(),
+        adam(),
+        first="image",
+        second="other",
+        first_label="tissue",
+        second_label="tissue",
         average=0.99,
     )
 
@@ -195,9 +245,12 @@ GANS = {
     "cgan": Method("conditional GAN", cgan),
     "acgan": Method("AC-GAN", acgan),
     "semi_supervised_gan": Method("semi-supervised GAN", semi_supervised_gan),
+    "triple_gan": Method("Triple-GAN", triple_gan),
     "stylegan2": Method("StyleGAN2", stylegan2),
     "pix2pix": Method("pix2pix", pix2pix, 8),
+    "infilling_gan": Method("infilling GAN", infilling_gan, 8),
     "cyclegan": Method("CycleGAN", cyclegan, 8),
+    "shape_consistent_gan": Method("shape-consistent GAN", shape_consistent_gan, 8),
 }
 DIFFUSIONS = {"ddpm": Method("DDPM", ddpm), "fast_ddpm": Method("Fast-DDPM", fast_ddpm)}
 METHODS = GANS | DIFFUSIONS
@@ -208,6 +261,8 @@ def batch_of(data, chosen: np.ndarray) -> dict[str, np.ndarray]:
     return {
         "image": simulated_brain.scaled(data.t1[chosen]),
         "other": simulated_brain.scaled(data.t2[chosen]),
+        "tissue": data.tissue[chosen],
+        "mask": holes(chosen),
         "label": data.slab[chosen],
         "index": chosen.astype(np.int32),
     }

@@ -4,8 +4,9 @@
 
 Trains every method of `methods.GANS` on the slices of `run.py` and judges the variety of what
 it makes by `medjax.metrics.generative.mode_collapse`, by the features that SimCLR learned from
-the training slices. Translators (pix2pix, CycleGAN) make one image of each source, and are
-compared with the images that those should become. What is done is kept in ``--runs``. Writes
+the training slices. Translators (pix2pix, CycleGAN and kin) make one image of each source, the
+infilling GAN one of each image with a hole, and are compared with the images that those should
+become. What is done is kept in ``--runs``. Writes
 ``stability.json`` and ``stability.md`` beside this file. ``--steps 5 --subjects 20 --seeds 0``
 tries it out.
 """
@@ -35,10 +36,14 @@ SHARES = ("spread", "rank", "recall", "coverage", "precision")
 
 def made(name: str, state, program: short_runs.Programs, data, count: int) -> np.ndarray:
     """Images of the trained generator."""
-    if name == "semi_supervised_gan":  # whose learner predicts classes
-        noise = jax.random.normal(jax.random.key(1), (count, methods.LATENT))
-        apply = jax.jit(methods.players()[0].apply)
-        return np.asarray(apply(generator_variables(state), noise))
+    if name in ("semi_supervised_gan", "triple_gan"):  # whose learners predict classes
+        inputs = [jax.random.normal(jax.random.key(1), (count, methods.LATENT))]
+        variables, known = generator_variables(state), 0
+        if name == "triple_gan":
+            variables, known = {k: v["generator"] for k, v in variables.items()}, methods.CLASSES
+            inputs.append(data.slab[:count])
+        apply = jax.jit(methods.players(known=known)[0].apply)
+        return np.asarray(apply(variables, *inputs))
     return run.generated(program, state, data, count)[0]
 
 

@@ -14,7 +14,7 @@ from .placement import (
     shard_largest,
 )
 from .samples import Samples
-from .setup import Placed, place
+from .setup import Placed, on_all_cores, place
 from .watch import Rule, Unstable, UnstableWarning, adversarial_rules, all_of, jumps, leaves
 
 __all__ = [
@@ -43,6 +43,7 @@ __all__ = [
     "fully_sharded",
     "jumps",
     "leaves",
+    "on_all_cores",
     "place",
     "replicate",
     "replicated",

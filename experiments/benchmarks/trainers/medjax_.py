@@ -16,7 +16,7 @@ from medjax.models.generative import (
     StyleGAN2Generator,
     TranslationResNet,
 )
-from medjax.training.setup import on_all_cores
+from medjax.training import on_all_cores
 from trainers import Run
 
 VERSION = f"medjax (jax {jax.__version__})"

@@ -19,7 +19,7 @@ from medjax.losses.pixel import l1, l2
 from .adversarial import adversarial, entries_of
 
 HALVING = (1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 16)
-"""Weights of five maps from the finest to the coarsest (Gu et al. 2020, eq. 7 and 9)."""
+"""Weights of five maps from the finest to the coarsest (MedSRGAN, Gu et al. 2020)."""
 
 
 def super_resolution_gan(
@@ -165,8 +165,8 @@ def medsrgan(
     """MedSRGAN (Gu et al. 2020, doi:10.1007/s11042-020-08980-w): pairs and their features.
 
     As in the paper: the discriminator judges pairs of coarse and fine images by cross-entropy;
-    the generator minimises content (eq. 7: distances of VGG-19's maps, and of pixels), the
-    adversarial loss and the distance of the discriminator's own features (eq. 9). The networks
+    the generator minimises content (distances of VGG-19's maps, and of pixels), the
+    adversarial loss and the distance of the discriminator's own features. The networks
     are `medjax.models.restoration.RWMAN` and `PairDiscriminator`; weights are those for MRI (for
     CT 1e-2, 1e-4 and no pixels), with Adam at 1e-4 for both. The paper's content is
     ``perceptual(features, HALVING)`` on the maps of VGG-19.

@@ -66,7 +66,7 @@ def shape_consistent_gan(
     """Translation and segmentation that help each other (Zhang, Yang & Zheng 2018).
 
     Translating and segmenting multimodal medical volumes with cycle- and shape-consistency
-    generative adversarial network, arXiv:1802.09655, eq. 1 to 5. As there: a CycleGAN and a
+    generative adversarial network, arXiv:1802.09655. As there: a CycleGAN and a
     segmentation of each kind; what an image is translated to must be segmented as the image
     is labelled, by the segmentation of the kind it has become (shape consistency); and these
     segmentations learn from true images and from translated ones. What differs: 2D and 3D by
@@ -153,7 +153,7 @@ def td_gan(
     """A task-driven GAN, TD-GAN: segment a kind without labels by translation (Zhang et al. 2018).
 
     Task driven generative modeling for unsupervised domain adaptation: application to X-ray
-    image segmentation, arXiv:1806.07201, section 2.2. The first kind has labels and a network
+    image segmentation, arXiv:1806.07201. The first kind has labels and a network
     that was trained on them and stays as it is (there: radiographs rendered from CT); the
     second has none (there: X-rays). As there: a CycleGAN; an image of the first kind that went
     to the second and back must be segmented as it is labelled; and the discriminator of the

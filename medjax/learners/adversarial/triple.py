@@ -60,7 +60,7 @@ def triple_gan(
 ) -> Learner:
     """Triple-GAN (Li et al. 2017, arXiv:1703.02291): semi-supervised, with three players.
 
-    As in the paper (eq. 4, section 3.2 and algorithm 1): the discriminator tells pairs of data
+    As in the paper (sections 3.1 and 3.2, algorithm 1): the discriminator tells pairs of data
     from pairs of the generator, an image of a class, and from pairs of the classifier, a class
     of an image. The classifier learns the classes of the labelled images, of the generator's
     images by the weight ``pseudo``, and to make pairs that pass, by the chance of the class

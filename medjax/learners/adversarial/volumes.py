@@ -68,7 +68,7 @@ def gan_3d(
 def resting(learner: Learner, above: float = 0.8) -> Learner:
     """The discriminator learns only from batches that it does not tell apart well enough.
 
-    Wu et al. 2016, section 3.2: in 3D it learns faster than the generator, and is held where
+    Wu et al. 2016, section 3.1: in 3D it learns faster than the generator, and is held where
     its accuracy on the last batch is above 0.8. What differs: the accuracy is that of the
     present batch before it would be learned from, so that nothing need be remembered. Whether
     it rested is the scalar ``resting``; its batch statistics move on while it does.

@@ -67,7 +67,7 @@ def oc_ssl(
     """One-class semi-supervised learning by two ensembles of autoencoders (Cai et al. 2023).
 
     Dual-distribution discrepancy with self-supervised refinement for anomaly detection in
-    medical images, arXiv:2210.04227, section 3: some images are known to be normal, and the
+    medical images, arXiv:2210.04227: some images are known to be normal, and the
     others may be anything, which one-class methods leave unused. One ensemble learns to give
     again the normal ones (the normative module), the other all (the unknown one). As there:
     members differ by their first parameters. What differs: all of them see the same batches.
@@ -124,7 +124,7 @@ def ddad(
 ) -> Detector:
     """Dual-distribution discrepancy, DDAD (Cai et al. 2022, arXiv:2206.03935; 2023).
 
-    Scores of `oc_ssl` (eq. 2 and 3): "inter" is how far the mean images of the two modules are
+    Scores of `oc_ssl`: "inter" is how far the mean images of the two modules are
     apart, for anomalies that the unknown module has seen are given again by it and not by the
     normative one; "intra" is the standard deviation among the normative module's members, which
     agree on what they know. "reconstruction" is the usual error of the normative mean. An image

@@ -42,7 +42,7 @@ def anogan(
 ) -> Detector:
     """AnoGAN (Schlegl et al. 2017, arXiv:1703.05921): search for the code of an image.
 
-    As in the paper (eq. 3 to 5): from a random code, 500 steps along the slope of
+    As in the paper (section 2.2): from a random code, 500 steps along the slope of
     ``(1 - weight) R + weight D``, where R is the sum of magnitudes that the generated image
     differs by, and D that of its features in the discriminator's last map (feature matching);
     the sum where it ends scores the image, and the difference its places. What differs: all is

@@ -36,7 +36,7 @@ def deep_svdd(
     moved away from it; softly, only those outside of a sphere are, whose radius is the quantile
     of distances that leaves the share ``soft`` outside. The squared distance scores an image,
     less the squared radius. A network with biases or an activation that saturates may learn to
-    map all to the centre (propositions 2 to 4): use none. What differs: the centre is the mean
+    map all to the centre (propositions 2 and 3): use none. What differs: the centre is the mean
     over the first ``warmup`` batches, in which nothing is learned, where the authors take all
     training images; the radius follows from each batch, and from the first step on. Places are
     scored by the distance's slope in them, which the paper has not.

@@ -38,7 +38,7 @@ class Moments:
         return self.scatter / (self.count - 1)
 
     def merged(self, other: Moments) -> Moments:
-        """Moments of both sets together (Chan, Golub & LeVeque 1983, eq. 1.5).
+        """Moments of both sets together (Chan, Golub & LeVeque 1983).
 
         Raises:
             InputError: for features of another extractor or width.

@@ -82,7 +82,7 @@ def data_copying(
     """Are generated images nearer to the training images than other real images are?
 
     Meehan, Chaudhuri & Dasgupta 2020, A non-parametric test to detect data-copying in
-    generative models, arXiv:2004.05675, section 4: the space is cut into cells by k-means of
+    generative models, arXiv:2004.05675: the space is cut into cells by k-means of
     the training images; in each, Mann and Whitney's test compares the distances of generated
     and of held-out images to the nearest training image in it; the statistic is the mean of
     the standardised tests, weighted by the held-out images of the cells. As there, but for

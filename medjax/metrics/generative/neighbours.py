@@ -115,7 +115,7 @@ def density_coverage(real: FeatureSet, generated: FeatureSet, *, k: int = 5) -> 
     """Density and coverage: precision and recall that outliers move less.
 
     Naeem et al. 2020, Reliable fidelity and diversity metrics for generative models,
-    arXiv:2002.09797, eq. 3 and 4: both by the balls of real samples alone.
+    arXiv:2002.09797, section 3.2: both by the balls of real samples alone.
 
     Args:
         real: features of real images.

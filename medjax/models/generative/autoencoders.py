@@ -168,7 +168,7 @@ class GMVAE(Codec):
         return Mixture(self.restored(drawn, x, None, train), code, style, drawn, components)
 
     def responsibilities(self, x: Array) -> Float[Array, "batch *grid component"]:
-        """How likely each component is to have made the mean code of an image (eq. 6)."""
+        """How likely each component is to have made the mean code of an image."""
         code, style = self.posterior(x)
         return jax.nn.softmax(log_density(code.mean, self.mixture(style.mean)), axis=-1)
 

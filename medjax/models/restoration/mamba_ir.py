@@ -19,7 +19,7 @@ from medjax.layers.subpixel import Upscale
 class StateSpaceBlock(nn.Module):
     """Scans across the image, then convolutions with channel attention; skips with a scale.
 
-    The residual state space block of Guo et al. 2024 (arXiv:2402.15648, eq. 5 and 6).
+    The residual state space block of Guo et al. 2024 (arXiv:2402.15648).
 
     Attributes:
         expand: see `medjax.layers.mamba.ImageScan`, as for ``state``.

@@ -16,7 +16,7 @@ from medjax.layers.subpixel import scale_stages
 class PairDiscriminator(nn.Module):
     """Is a fine image the one that a coarse image belongs to? (MedSRGAN's discriminator)
 
-    Gu et al. 2020 (doi:10.1007/s11042-020-08980-w, section 2.2). As in the paper: the fine and
+    Gu et al. 2020 (doi:10.1007/s11042-020-08980-w). As in the paper: the fine and
     the coarse image go through convolutions of their own, until their features lie on one grid
     and join; more convolutions judge them; leaky ReLU with a slope of 0.2; and the features of
     five layers are given out, for the generator's adversarial feature loss. The numbers of

@@ -19,7 +19,7 @@ from .arbitrary_scale import output_sizes
 class MultiDistillation(nn.Module):
     """Features that are refined step by step, a part of which is kept at each.
 
-    The residual feature distillation block (Liu et al. 2020, arXiv:2009.11551, section 3.2)
+    The residual feature distillation block (RFDN, Liu et al. 2020, arXiv:2009.11551)
     with pyramidal convolutions (Duta et al. 2020, arXiv:2006.11538: windows of several sizes
     side by side) in its shallow residual blocks, and `EntropyAttention` at the end.
 

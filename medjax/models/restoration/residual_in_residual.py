@@ -71,7 +71,7 @@ class RWMAN(RIRGenerator):
     """Residual whole map attention network: the generator of MedSRGAN.
 
     Gu et al. 2020 (MedSRGAN: medical images super-resolution using generative adversarial
-    networks, doi:10.1007/s11042-020-08980-w, section 2.1). As in the paper: 128 blocks with a
+    networks, doi:10.1007/s11042-020-08980-w). As in the paper: 128 blocks with a
     weight for each value of their maps, a short skip for each 16 and a long one, two sub-pixel
     convolutions to scale 4. What differs: 2D and 3D, a scale for each axis; no channel of noise
     beside the image (their "MedSRGAN+"), which a caller may put there.
