@@ -276,4 +276,5 @@ def programs(name: str, steps: int) -> short_runs.Programs:
 
 def images_of(output) -> np.ndarray:
     """Generated images in a learner's output; CycleGAN's are those of the first kind."""
-    return np.asarray(jax.tree.leaves(output)[0])
+    images = output["image"] if isinstance(output, dict) else output
+    return np.asarray(jax.tree.leaves(images)[0])
