@@ -3,10 +3,11 @@
     python experiments/pretraining/devices.py [--steps 10]
 
 Takes the steps of small runs of each config (MAE in 3D, SimCLR and DINOv2 in 2D) on the same
-batches in float32, and prints by how much the losses of all steps and the norms of all
-gradients differ from those of one device, relative to them. Devices are simulated on the CPU.
-Parameters are not compared: Adam divides each gradient by its own size, and makes whole steps
-of the rounding in the smallest.
+batches in float32, and prints by how much the loss and the norm of the gradient differ from those
+of one device, relative to them: in the first step, which is of the same parameters, and at most
+over all steps. Devices are simulated on the CPU. Parameters are not compared, and later steps are
+less alike than the first: Adam divides each gradient by its own size, and makes whole steps of the
+rounding in the smallest. Fails where the first step is apart by 1e-5, or a later loss by 1e-3.
 """
 
 from __future__ import annotations
@@ -91,7 +92,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--steps", type=int, default=10)
     options = parser.parse_args()
-    lines, worst = [], 0.0
+    lines, agree = [], True
     plans = {c: (*ARRANGEMENTS, *((TENSOR,) if "simclr" not in c else ())) for c in RUNS}
     with progress("comparing", sum(map(len, plans.values()))) as update:
         for config, plan in plans.items():
@@ -100,15 +101,17 @@ def main() -> int:
                 found = curve(config, devices, placement, options.steps)
                 if devices == 1:
                     one = found
-                apart = np.max(np.abs(found - one) / np.abs(one), axis=0)
-                worst = max(worst, *apart)
+                apart = np.abs(found - one) / np.abs(one)
+                agree &= bool(apart[0].max() < 1e-5 and apart[:, 0].max() < 1e-3)
+                cells = (*apart[0], *apart.max(0))
                 lines.append(
-                    f"{config:<16} {devices} devices, {placement:<14} last loss {found[-1, 0]:.6f}"
-                    f"  losses apart {apart[0]:.1e}  gradient norms apart {apart[1]:.1e}"
+                    f"{config:<16} {devices} {placement:<14} {found[-1, 0]:.6f}"
+                    + "".join(f" {cell:12.1e}" for cell in cells)
                 )
         update(len(lines))
+    print(f"{'':<33} last loss  {'first: loss':>12} {'gradient':>12} {'all: loss':>12} gradient")
     print("\n".join(lines))
-    return 0 if worst < 1e-2 else 1
+    return 0 if agree else 1
 
 
 if __name__ == "__main__":
