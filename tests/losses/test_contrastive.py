@@ -70,23 +70,26 @@ def test_values_and_gradients_are_those_of_other_libraries(name):
                 assert not gradient.any()  # nothing flows into keys, queues and targets
 
 
+sinkhorn = jax.jit(distillation.sinkhorn_knopp, static_argnames=("temperature", "iterations"))
+
+
 def test_sinkhorn_is_that_of_another_library_and_overflows_at_no_temperature():
     with jax.enable_x64(True):
         logits = jnp.asarray(REFERENCE["teacher"][0])
-        got = distillation.sinkhorn_knopp(logits, 0.5)
+        got = sinkhorn(logits, 0.5)
         np.testing.assert_allclose(got, REFERENCE["sinkhorn"], rtol=1e-9)
-    cold = distillation.sinkhorn_knopp(jnp.asarray(logits, jnp.float32) * 100, 0.01)
+    cold = sinkhorn(jnp.asarray(logits, jnp.float32) * 100, 0.01)
     np.testing.assert_allclose(cold.sum(-1), 1, rtol=1e-5)
 
 
 def test_sinkhorn_uses_all_prototypes_and_what_takes_no_part_changes_nothing():
     rng = np.random.default_rng(0)
     logits = jnp.asarray(rng.standard_normal((2, 20, 5)) + [0, 0, 0, 0, 4], jnp.float32)
-    q = distillation.sinkhorn_knopp(logits, 0.5, iterations=30)
+    q = sinkhorn(logits, 0.5, iterations=30)
     np.testing.assert_allclose(q.sum((0, 1)), 40 / 5, rtol=1e-3)
     mask = jnp.asarray(rng.random((2, 20)) < 0.6)
-    some = distillation.sinkhorn_knopp(logits, 0.5, mask=mask)
-    alone = distillation.sinkhorn_knopp(logits[mask], 0.5)
+    some = sinkhorn(logits, 0.5, mask=mask)
+    alone = sinkhorn(logits[mask], 0.5)
     np.testing.assert_allclose(some[mask], alone, rtol=1e-5)
     assert not some[~mask].any()
 
@@ -166,10 +169,11 @@ def test_a_batch_over_eight_devices_is_one_batch():
 def test_what_has_no_positive_costs_nothing_and_all_gradients_are_finite():
     x = jnp.asarray(np.random.default_rng(0).standard_normal((4, 3)), jnp.float32)
     labels = jnp.asarray([0, 0, 1, 2])
-    values = contrastive.supervised_contrastive(x, labels)
+    supervised = jax.jit(contrastive.supervised_contrastive)
+    values = supervised(x, labels)
     assert (values[:2] > 0).all()
     assert not values[2:].any()
-    lone = jax.grad(lambda x: contrastive.supervised_contrastive(x, jnp.arange(1)).sum())
+    lone = jax.grad(lambda x: supervised(x, jnp.arange(1)).sum())
     assert not lone(x[:1]).any()
     equal = jnp.ones((4, 3)).at[0].set(0)  # a vector of zeros, and three alike
     for loss in (
@@ -178,16 +182,16 @@ def test_what_has_no_positive_costs_nothing_and_all_gradients_are_finite():
         lambda x: distillation.cosine_regression(x, equal),
         lambda x: contrastive.pirl_nce(equal, x, equal),
     ):
-        value, gradient = jax.value_and_grad(lambda x, loss=loss: loss(x).sum())(equal)
+        value, gradient = jax.jit(jax.value_and_grad(lambda x, loss=loss: loss(x).sum()))(equal)
         assert np.isfinite(value)
         assert np.isfinite(gradient).all()
 
 
 def test_bfloat16_features_are_compared_in_float32():
     x = jnp.asarray(np.random.default_rng(0).standard_normal((2, 6, 4)), jnp.bfloat16)
-    values = contrastive.nt_xent(x[0], x[1])
+    values = jax.jit(contrastive.nt_xent)(x[0], x[1])
     assert values.dtype == jnp.float32
-    wide = contrastive.nt_xent(*x.astype(jnp.float32))
+    wide = jax.jit(contrastive.nt_xent)(*x.astype(jnp.float32))
     np.testing.assert_allclose(values, wide, rtol=1e-5)
 
 
