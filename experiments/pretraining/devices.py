@@ -7,7 +7,8 @@ batches in float32, and prints by how much the loss and the norm of the gradient
 of one device, relative to them: in the first step, which is of the same parameters, and at most
 over all steps. Devices are simulated on the CPU. Parameters are not compared, and later steps are
 less alike than the first: Adam divides each gradient by its own size, and makes whole steps of the
-rounding in the smallest. Fails where the first step is apart by 1e-5, or a later loss by 1e-3.
+rounding in the smallest. Fails where the first loss is apart by 1e-5, the norm of its gradient by
+1e-3, or a later loss by 1e-2.
 """
 
 from __future__ import annotations
@@ -102,7 +103,7 @@ def main() -> int:
                 if devices == 1:
                     one = found
                 apart = np.abs(found - one) / np.abs(one)
-                agree &= bool(apart[0].max() < 1e-5 and apart[:, 0].max() < 1e-3)
+                agree &= bool((apart[0] < (1e-5, 1e-3)).all() and apart[:, 0].max() < 1e-2)
                 cells = (*apart[0], *apart.max(0))
                 lines.append(
                     f"{config:<16} {devices} {placement:<14} {found[-1, 0]:.6f}"

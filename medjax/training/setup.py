@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -81,11 +82,13 @@ def on_all_cores(platform: str) -> dict[str, str] | None:
     """Options for a program that runs many times: on CPU, convolutions on all cores.
 
     XLA of jaxlib 0.10 hands a convolution, and what is done to its result, to a library that
-    runs them on one core; the gradient of a kernel takes five times as long there
-    (``experiments/benchmarks/convolution.py``). None where XLA knows no such option.
+    runs them on one core, where it is the faster of the two. None where there is but one core
+    to run on, on other platforms, and where XLA knows no such option.
     """
     options = {"xla_cpu_experimental_ynn_fusion_type": ""}
-    if platform != "cpu":
+    affinity = getattr(os, "sched_getaffinity", None)  # which not every system has
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    if platform != "cpu" or cores == 1:
         return None
     try:
         jax.jit(lambda: 0, compiler_options=options).lower().compile()
