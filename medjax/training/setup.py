@@ -82,8 +82,10 @@ def on_all_cores(platform: str) -> dict[str, str] | None:
     """Options for a program that runs many times: on CPU, convolutions on all cores.
 
     XLA of jaxlib 0.10 hands a convolution, and what is done to its result, to a library that
-    runs them on one core, where it is the faster of the two. None where there is but one core
-    to run on, on other platforms, and where XLA knows no such option.
+    runs them on one core, where it is the faster of the two. On several, networks on larger
+    images gain without it and those on tiny ones may lose (``experiments/benchmarks/README.md``
+    has numbers). None where there is but one core to run on, on other platforms, and where XLA
+    knows no such option.
     """
     options = {"xla_cpu_experimental_ynn_fusion_type": ""}
     affinity = getattr(os, "sched_getaffinity", None)  # which not every system has
