@@ -18,7 +18,7 @@ from medjax.core.arrays import with_rank
 from medjax.core.errors import InputError
 from medjax.core.types import Array, Float
 
-from .correlate import correlate
+from .correlate import channels_last, correlate
 from .grouped import convolve_shifted
 
 Size = int | tuple[int, ...]
@@ -146,14 +146,13 @@ def _convolve(
 ) -> Array:
     if groups == 1:
         return correlate(x, kernel, strides, tuple(edges), dilation)
-    layout = ("NHWC", "HWIO", "NHWC") if len(strides) == 2 else ("NDHWC", "DHWIO", "NDHWC")
     return jax.lax.conv_general_dilated(
         x,
         kernel,
         strides,
         edges,
         rhs_dilation=dilation,
-        dimension_numbers=layout,
+        dimension_numbers=channels_last(len(strides)),
         feature_group_count=groups,
     )
 

@@ -3,7 +3,7 @@
 XLA has fast convolutions on CPU for one order of axes: batch first and channels last, the
 kernel's outputs last. Its own derivatives come in other orders, which it brings into that one in
 the outermost computation alone: inside a ``cond``, ``scan`` or ``while`` a kernel's gradient is a
-plain loop, some hundred times slower (``experiments/benchmarks/convolution.py``). So derivatives
+plain loop, tens of times slower (``experiments/benchmarks/convolution.py``). So derivatives
 here are a primitive that, lowered for CPU, moves the axes itself. Elsewhere it is what JAX would
 have made. The convolution that is not differentiated stays JAX's.
 """
@@ -23,16 +23,13 @@ from jax.interpreters import ad, batching, mlir
 
 from medjax.core.types import Array, Float
 
-Edges = tuple[tuple[int, int], ...]
-"""Zeros before and after each spatial axis."""
-
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(2, 3, 4))
 def correlate(
     x: Float[Array, "batch *spatial in"],
     kernel: Float[Array, "*window in out"],
     strides: tuple[int, ...],
-    edges: Edges,
+    edges: tuple[tuple[int, int], ...],
     dilation: tuple[int, ...],
 ) -> Float[Array, "batch *reduced out"]:
     """``y[i] = sum of x[strides i + dilation k - before] kernel[k]`` over the window ``k``.
@@ -47,7 +44,12 @@ def correlate(
         dilation: step between the window's samples along each axis.
     """
     return lax.conv_general_dilated(
-        x, kernel, strides, edges, rhs_dilation=dilation, dimension_numbers=_last(len(strides))
+        x,
+        kernel,
+        strides,
+        edges,
+        rhs_dilation=dilation,
+        dimension_numbers=channels_last(len(strides)),
     )
 
 
@@ -60,7 +62,7 @@ def _derivative(strides: Any, edges: Any, dilation: Any, primals: Any, tangents:
         edges=edges,
         spread=(1,) * len(strides),
         dilation=dilation,
-        layout=lax.conv_dimension_numbers(x.shape, kernel.shape, _last(len(strides))),
+        layout=lax.conv_dimension_numbers(x.shape, kernel.shape, channels_last(len(strides))),
     )
     terms = []  # not of what stands still, as a frozen kernel does
     if type(dx) is not SymbolicZero:
@@ -70,7 +72,7 @@ def _derivative(strides: Any, edges: Any, dilation: Any, primals: Any, tangents:
     return correlate(x, kernel, strides, edges, dilation), functools.reduce(jnp.add, terms)
 
 
-def _last(ndim: int) -> tuple[str, str, str]:
+def channels_last(ndim: int) -> tuple[str, str, str]:
     """The order of axes with channels last, as `jax.lax.conv_dimension_numbers` reads it."""
     axes = "DHW"[-ndim:]
     return f"N{axes}C", f"{axes}IO", f"N{axes}C"
@@ -89,7 +91,7 @@ def _on_cpu(x: Array, kernel: Array, *, strides, edges, spread, dilation, layout
     (batch, channels, *axes), (outputs, inputs, *window), (first, last, *rest) = layout
     x = x.transpose(batch, *axes, channels)
     kernel = kernel.transpose(*window, inputs, outputs)
-    order = _last(len(strides))
+    order = channels_last(len(strides))
     y = lax.conv_general_dilated(x, kernel, strides, edges, spread, dilation, order)
     place = (first, *rest, last)  # where each of its axes goes
     return y.transpose([place.index(axis) for axis in range(y.ndim)])
@@ -214,7 +216,7 @@ def _batched(args, dims, *, layout, **settings):
         x,
         kernel,
         cpu=lambda x, kernel: lax.map(lambda pair: one(*pair), (x, kernel)),
-        default=lambda x, kernel: jax.vmap(plain)(x, kernel),
+        default=jax.vmap(plain),
     ), 0
 
 

@@ -83,9 +83,8 @@ def on_all_cores(platform: str) -> dict[str, str] | None:
 
     XLA of jaxlib 0.10 hands a convolution, and what is done to its result, to a library that
     runs them on one core, where it is the faster of the two. On several, networks on larger
-    images gain without it and those on tiny ones may lose (``experiments/benchmarks/README.md``
-    has numbers). None where there is but one core to run on, on other platforms, and where XLA
-    knows no such option.
+    images gain without it, and those on tiny ones may lose. None where there is but one core to
+    run on, on other platforms, and where XLA knows no such option.
     """
     options = {"xla_cpu_experimental_ynn_fusion_type": ""}
     affinity = getattr(os, "sched_getaffinity", None)  # which not every system has
