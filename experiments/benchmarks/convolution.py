@@ -4,9 +4,9 @@
 
 Times XLA's own 3D convolution and `medjax.layers.conv.convolve_folded` in turn,
 forward and with the gradient of input and kernel, for shapes of a small 3D
-U-Net, and prints medians and their ratios. Then the gradients of a 2D convolution: JAX's own
-derivatives and those of `medjax.layers.correlate`, in the open and inside a `cond`, with XLA's
-defaults and with the options of `medjax.training.on_all_cores`. Takes a minute.
+U-Net, and prints medians and their ratios. Then 2D convolutions and their two gradients, of JAX
+and of `medjax.layers.correlate`, in the open and inside a `cond`, with XLA's defaults and with
+the options of `medjax.training.on_all_cores`. Takes two minutes.
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ from medjax.layers.correlate import correlate
 from medjax.training import on_all_cores
 
 ROUNDS = 7
+# batch, square, input channels, output channels, window
+PLANES = [(8, 64, 64, 64, 3), (8, 64, 64, 32, 3), (8, 64, 32, 64, 3), (8, 16, 128, 128, 3)]
+PLANES += [(4, 64, 32, 1, 7), (4, 64, 1, 32, 7), (8, 64, 64, 32, 1)]
 # cube, input channels, output channels, stride
 SHAPES = [(32, 1, 16, 1), (32, 16, 16, 1), (32, 16, 32, 2), (16, 32, 32, 1), (8, 64, 64, 1)]
 
@@ -65,41 +68,56 @@ def plane(x, kernel):
 
 
 def ours(x, kernel):
-    return correlate(x, kernel, (1, 1), ((1, 1), (1, 1)), (1, 1))
+    edge = (kernel.shape[0] // 2,) * 2
+    return correlate(x, kernel, (1, 1), (edge, edge), (1, 1))
 
 
-def gradient_of(convolution, argument, lazily, options):
-    """``(x, kernel, cotangent, due) -> gradient``; that alone is computed, the rest is linear."""
+def plane_program(convolution, what, lazily, options):
+    """``(x, kernel, cotangent, due) -> `` the output or a gradient, which alone is computed."""
 
-    def gradient(x, kernel, cotangent, due):
+    def work(x, kernel, cotangent):
+        if what == "output":
+            return convolution(x, kernel)
         transposed = jax.vjp(convolution, x, kernel)[1]
+        return transposed(cotangent)[what == "kernel"]
+
+    def program(x, kernel, cotangent, due):
         if not lazily:
-            return transposed(cotangent)[argument]
-        return jax.lax.cond(
-            due, lambda: transposed(cotangent)[argument], lambda: (x, kernel)[argument]
-        )
+            return work(x, kernel, cotangent)
+        same = {"output": cotangent, "image": x, "kernel": kernel}[what]
+        return jax.lax.cond(due, lambda: work(x, kernel, cotangent), lambda: same)
 
-    return jax.jit(gradient, compiler_options=options)
+    return jax.jit(program, compiler_options=options)
 
 
-def gradients():
-    """Milliseconds of the two gradients of a 2D convolution, by what makes and compiles them."""
-    print("\ngradient of  inside  options       JAX's ms  medjax's ms  ratio")
+def planes():
+    """Milliseconds of 2D convolutions and of their gradients."""
+    print("\nimage          in out window  what    inside  options       JAX's ms  ours  ratio")
     rng = np.random.default_rng(0)
-    x = rng.standard_normal((2, 32, 32, 64), np.float32)
-    kernel = rng.standard_normal((3, 3, 64, 64), np.float32)
     kinds = {"defaults": None, "on_all_cores": on_all_cores("cpu")}
-    for argument, name in enumerate(("image", "kernel")):
-        for lazily in (False, True):
-            for label, options in kinds.items():
-                functions = {
-                    key: gradient_of(convolution, argument, lazily, options)
-                    for key, convolution in (("native", plane), ("ours", ours))
-                }
-                t = medians(functions, x, kernel, x, np.bool_(True))
-                row = f"{name:12s} {'cond' if lazily else '':7s} {label:12s}"
-                ratio = t["native"] / t["ours"]
-                print(f"{row} {t['native'] * 1e3:9.1f} {t['ours'] * 1e3:12.1f} {ratio:6.1f}")
+    for shape in PLANES:
+        batch, size, channels, features, window = shape
+        x, cotangent = (
+            rng.standard_normal((batch, size, size, n), np.float32) for n in (channels, features)
+        )
+        kernel = rng.standard_normal((window, window, channels, features), np.float32)
+        for what in ("output", "image", "kernel"):
+            for lazily in (False, True) if shape == PLANES[0] else (False,):
+                for label, options in kinds.items():
+                    functions = {
+                        key: plane_program(convolution, what, lazily, options)
+                        for key, convolution in (("native", plane), ("ours", ours))
+                    }
+                    t = medians(functions, x, kernel, cotangent, np.bool_(True))
+                    row = (
+                        f"{batch} x {size:2d} x {size:2d}  {channels:4d} {features:3d} {window:6d}"
+                    )
+                    row += f"  {what:7s} {'cond' if lazily else '':7s} {label:12s}"
+                    ratio = t["native"] / t["ours"]
+                    print(
+                        f"{row} {t['native'] * 1e3:9.1f} {t['ours'] * 1e3:5.1f} {ratio:6.1f}",
+                        flush=True,
+                    )
 
 
 def main():
@@ -115,7 +133,7 @@ def main():
             ratio = t["native"] / t["folded"]
             row = f"{size:4d} {channels:3d} {features:4d} {stride:7d}  {what:9s}"
             print(f"{row} {t['native'] * 1e3:10.1f} {t['folded'] * 1e3:10.1f} {ratio:6.1f}")
-    gradients()
+    planes()
 
 
 if __name__ == "__main__":

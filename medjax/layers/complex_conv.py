@@ -18,6 +18,7 @@ from medjax.core.errors import InputError
 from medjax.core.types import Array, Float
 
 from .conv import Size, convolve, per_axis, require_image
+from .spread import biased
 
 half_normal = nn.initializers.variance_scaling(1.0, "fan_in", "normal")
 """Of each part of a complex kernel: ``E |w|^2 = 2 / fan_in``, He's criterion. Trabelsi et al.
@@ -80,7 +81,7 @@ class ComplexConv(nn.Module):
         y = convolve(x.astype(self.dtype), kernel, self.strides)
         if self.use_bias:
             bias = self.param("bias", nn.initializers.zeros, (2 * self.features,), jnp.float32)
-            y = y + with_rank(bias.astype(self.dtype), y.ndim)
+            y = biased(y, bias)
         return y
 
 
@@ -137,7 +138,7 @@ class ComplexBatchNorm(nn.Module):
         ]
         y = jnp.concatenate(mixed(a, b, *scales), axis=-1)
         bias = self.param("bias", nn.initializers.zeros, (2 * channels,), jnp.float32)
-        return y + with_rank(bias, y.ndim)
+        return biased(y, bias)
 
     def _ridge(self) -> Float[Array, "3"]:
         return jnp.asarray([self.epsilon, 0, self.epsilon], jnp.float32)

@@ -14,12 +14,13 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from medjax.core.arrays import with_rank
 from medjax.core.errors import InputError
 from medjax.core.types import Array, Float
 
-from .correlate import channels_last, correlate
+from .correlate import correlate
+from .correlate_cpu import channels_last
 from .grouped import convolve_shifted
+from .spread import biased
 
 Size = int | tuple[int, ...]
 """One number for all spatial axes, or one an axis."""
@@ -125,13 +126,9 @@ def convolve(
     def on_cpu(x: Array, kernel: Array) -> Array:
         if groups > 1:
             return convolve_shifted(x, kernel, strides, edges, dilation, groups)
-        if set(window) == {1}:
-            x = jnp.pad(x, ((0, 0), *edges, (0, 0)))
-            x = x[:, *(slice(None, None, s) for s in strides)]
-            return jnp.tensordot(x, kernel.reshape(kernel.shape[-2:]), axes=1)
         return convolve_folded(x, kernel, strides, padding, dilation)
 
-    if len(strides) == 2 and groups == 1 and set(window) != {1}:
+    if groups == 1 and (len(strides) == 2 or set(window) == {1}):
         return plainly(x, kernel)
     return jax.lax.platform_dependent(x, kernel, cpu=on_cpu, default=plainly)
 
@@ -252,7 +249,7 @@ class Conv(nn.Module):
         )
         if self.use_bias:
             bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
-            y = y + with_rank(bias.astype(self.dtype), y.ndim)
+            y = biased(y, bias)
         return y
 
 
@@ -301,5 +298,5 @@ class ConvTranspose(nn.Module):
         y = y.reshape(x.shape[0], *sizes, self.features)
         if self.use_bias:
             bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
-            y = y + with_rank(bias.astype(self.dtype), y.ndim)
+            y = biased(y, bias)
         return y

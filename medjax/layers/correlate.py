@@ -3,28 +3,28 @@
 XLA has fast convolutions on CPU for one order of axes: batch first and channels last, the
 kernel's outputs last. Its own derivatives come in other orders, which it brings into that one in
 the outermost computation alone: inside a ``cond``, ``scan`` or ``while`` a kernel's gradient is a
-plain loop, tens of times slower (``experiments/benchmarks/convolution.py``). So derivatives
-here are a primitive that, lowered for CPU, moves the axes itself. Elsewhere it is what JAX would
-have made. The convolution that is not differentiated stays JAX's.
+plain loop, tens of times slower (``experiments/benchmarks/convolution.py``). So this is a
+primitive, whose derivatives are itself; `correlate_cpu` has what it is lowered to on CPU.
+Elsewhere it is what JAX would have made.
 """
 
 from __future__ import annotations
 
 import functools
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.core import ShapedArray
-from jax.custom_derivatives import SymbolicZero
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 from medjax.core.types import Array, Float
 
+from .correlate_cpu import channels_last, correlated
+from .on_cpu import lowered_for_cpu
 
-@functools.partial(jax.custom_jvp, nondiff_argnums=(2, 3, 4))
+
 def correlate(
     x: Float[Array, "batch *spatial in"],
     kernel: Float[Array, "*window in out"],
@@ -43,39 +43,16 @@ def correlate(
         edges: zeros before and after each spatial axis.
         dilation: step between the window's samples along each axis.
     """
-    return lax.conv_general_dilated(
+    layout = lax.conv_dimension_numbers(x.shape, kernel.shape, channels_last(len(strides)))
+    return correlate_p.bind(
         x,
         kernel,
-        strides,
-        edges,
-        rhs_dilation=dilation,
-        dimension_numbers=channels_last(len(strides)),
-    )
-
-
-@functools.partial(correlate.defjvp, symbolic_zeros=True)
-def _derivative(strides: Any, edges: Any, dilation: Any, primals: Any, tangents: Any) -> Any:
-    (x, kernel), (dx, dkernel) = primals, tangents
-    bind = functools.partial(
-        correlate_p.bind,
-        strides=strides,
-        edges=edges,
+        strides=tuple(strides),
+        edges=tuple(edges),
         spread=(1,) * len(strides),
-        dilation=dilation,
-        layout=lax.conv_dimension_numbers(x.shape, kernel.shape, channels_last(len(strides))),
+        dilation=tuple(dilation),
+        layout=layout,
     )
-    terms = []  # not of what stands still, as a frozen kernel does
-    if type(dx) is not SymbolicZero:
-        terms.append(bind(dx, kernel))
-    if type(dkernel) is not SymbolicZero:
-        terms.append(bind(x, dkernel))
-    return correlate(x, kernel, strides, edges, dilation), functools.reduce(jnp.add, terms)
-
-
-def channels_last(ndim: int) -> tuple[str, str, str]:
-    """The order of axes with channels last, as `jax.lax.conv_dimension_numbers` reads it."""
-    axes = "DHW"[-ndim:]
-    return f"N{axes}C", f"{axes}IO", f"N{axes}C"
 
 
 correlate_p = Primitive("medjax_correlate")
@@ -85,16 +62,6 @@ puts zeros between the samples of ``x``; see `correlate` for the rest."""
 
 def _plainly(x: Array, kernel: Array, *, strides, edges, spread, dilation, layout) -> Array:
     return lax.conv_general_dilated(x, kernel, strides, edges, spread, dilation, layout)
-
-
-def _on_cpu(x: Array, kernel: Array, *, strides, edges, spread, dilation, layout) -> Array:
-    (batch, channels, *axes), (outputs, inputs, *window), (first, last, *rest) = layout
-    x = x.transpose(batch, *axes, channels)
-    kernel = kernel.transpose(*window, inputs, outputs)
-    order = channels_last(len(strides))
-    y = lax.conv_general_dilated(x, kernel, strides, edges, spread, dilation, order)
-    place = (first, *rest, last)  # where each of its axes goes
-    return y.transpose([place.index(axis) for axis in range(y.ndim)])
 
 
 def _reach(size: int, apart: int) -> int:
@@ -235,7 +202,7 @@ correlate_p.def_impl(
 )
 correlate_p.def_abstract_eval(_abstract)
 mlir.register_lowering(correlate_p, mlir.lower_fun(_plainly, multiple_results=False))
-mlir.register_lowering(correlate_p, mlir.lower_fun(_on_cpu, multiple_results=False), "cpu")
+mlir.register_lowering(correlate_p, lowered_for_cpu(correlated), "cpu")
 ad.primitive_jvps[correlate_p] = _bilinear
 ad.primitive_transposes[correlate_p] = _transposed
 batching.primitive_batchers[correlate_p] = _batched

@@ -15,6 +15,8 @@ from .attention import MultiHeadAttention
 from .conv import Conv
 from .initialise import FAINT
 from .position import sinusoidal
+from .spread import spread
+from .standardise import GroupNorm
 
 
 class LevelEmbedding(nn.Module):
@@ -85,17 +87,15 @@ class ResidualBlock(nn.Module):
         """Apply to an image, 2D or 3D."""
         y = nn.silu(group_norm(x, self.groups, self.epsilon, "norm1")).astype(self.dtype)
         y = Conv(self.features, dtype=self.dtype, name="conv1")(y)
-        told = None
+        modulation: list[Array] = []
         if embedding is not None:
             width = (1 + self.scale_shift) * self.features
             told = nn.Dense(width, name="embedding")(nn.silu(embedding))
-            told = told.reshape(told.shape[0], *(1,) * (x.ndim - 2), width)
-            if not self.scale_shift:
-                y = y + told.astype(self.dtype)
-        y = group_norm(y, self.groups, self.epsilon, "norm2")
-        if told is not None and self.scale_shift:
-            scale, shift = jnp.split(told, 2, axis=-1)
-            y = y * (1 + scale) + shift
+            if self.scale_shift:
+                modulation = jnp.split(told, 2, axis=-1)
+            else:
+                y = y + spread(told.astype(self.dtype), y.shape[1:-1])
+        y = group_norm(y, self.groups, self.epsilon, "norm2", *modulation)
         y = nn.Dropout(self.dropout, deterministic=not train)(nn.silu(y)).astype(self.dtype)
         y = Conv(self.features, dtype=self.dtype, kernel_init=FAINT, name="conv2")(y)
         x = x.astype(self.dtype)
@@ -133,11 +133,20 @@ class ImageAttention(nn.Module):
         return x + y.reshape(x.shape)
 
 
-def group_norm(x: Array, groups: int, epsilon: float, name: str) -> Float[Array, "*shape"]:
-    """Group norm in float32, called from a module's compact method."""
-    # The slower variance, as in `medjax.layers.norm`: the fast one cancels.
-    options = {"epsilon": epsilon, "name": name, "use_fast_variance": False}
-    return nn.GroupNorm(math.gcd(groups, x.shape[-1]), **options)(x.astype(jnp.float32))
+def group_norm(
+    x: Array, groups: int, epsilon: float, name: str, *modulation: Array
+) -> Float[Array, "*shape"]:
+    """Group norm in float32, called from a module's compact method.
+
+    Args:
+        x: image, ``(batch, *spatial, channel)``.
+        groups: at most: as many as divide the channels too.
+        epsilon: added to the variance.
+        name: the module's.
+        modulation: a scale, less 1, and a shift to follow, ``(batch, channel)``; or none.
+    """
+    norm = GroupNorm(math.gcd(groups, x.shape[-1]), epsilon, name=name)
+    return norm(x.astype(jnp.float32), *modulation)
 
 
 def modulated(

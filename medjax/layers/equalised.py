@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 import flax.linen as nn
 import jax.numpy as jnp
 
-from medjax.core.arrays import with_rank
 from medjax.core.types import Array, Float
 
 from .conv import convolve, per_axis, require_image
 from .fir import TAPS, downsample, filtered
+from .spread import biased
 
 
 def scaled_leaky_relu(x: Array) -> Array:
@@ -50,7 +50,7 @@ class EqualisedDense(nn.Module):
         if self.use_bias:
             start = nn.initializers.constant(self.bias_init / self.rate)
             bias = self.param("bias", start, (self.features,), jnp.float32)
-            y = y + with_rank((bias * self.rate).astype(y.dtype), y.ndim)
+            y = biased(y, bias * self.rate)
         return y if self.activation is None else self.activation(y)
 
 
@@ -99,5 +99,5 @@ class EqualisedConv(nn.Module):
             y = convolve(x, kernel)
         if self.use_bias:
             bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
-            y = y + with_rank(bias.astype(y.dtype), y.ndim)
+            y = biased(y, bias)
         return y if self.activation is None else self.activation(y)

@@ -6,8 +6,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from medjax.core.arrays import with_rank
 from medjax.core.types import Array, Float
+
+from .spread import biased, spread
 
 
 class LayerNorm(nn.Module):
@@ -36,4 +37,4 @@ class LayerNorm(nn.Module):
         x = x.astype(jnp.float32)
         x = x - x.mean(axis=-1, keepdims=True)
         x = x * jax.lax.rsqrt(jnp.square(x).mean(axis=-1, keepdims=True) + self.epsilon)
-        return (x * with_rank(scale, x.ndim) + with_rank(bias, x.ndim)).astype(self.dtype)
+        return biased(x * spread(scale, x.shape[:-1]), bias).astype(self.dtype)

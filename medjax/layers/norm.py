@@ -10,6 +10,7 @@ import flax.linen as nn
 from medjax.core.errors import InputError
 
 from .layer_norm import LayerNorm
+from .standardise import BatchNorm, GroupNorm
 
 Norm = Literal["instance", "group", "layer", "batch", "weight_standardised", "none"]
 """instance: each sample and channel (Ulyanov et al. 2016, arXiv:1607.08022);
@@ -49,18 +50,15 @@ def normalization(
     Instance norm needs more than one voxel: with one its output is its bias. Only batch norm
     mixes samples; the others serve small batches, and training with privacy.
     """
-    # The variance as E[x^2] - E[x]^2 cancels where the mean is large, as in raw
-    # CT numbers and bfloat16 activations: so the slower form.
-    options = {"epsilon": epsilon, "name": name, "use_fast_variance": False}
     match kind:
         case "instance":
-            return nn.InstanceNorm(**options)
+            return GroupNorm(0, epsilon, name=name)
         case "group" | "weight_standardised":
-            return nn.GroupNorm(num_groups=math.gcd(8, channels), **options)
+            return GroupNorm(math.gcd(8, channels), epsilon, name=name)
         case "layer":
             return LayerNorm(epsilon, name=name)
         case "batch":
-            return nn.BatchNorm(use_running_average=not train, momentum=0.9, **options)
+            return BatchNorm(train, epsilon, name=name)
         case "none":
             return None
     raise InputError("norm", f"one of {', '.join(get_args(Norm))}", repr(kind))

@@ -7,11 +7,11 @@ import math
 import flax.linen as nn
 import jax.numpy as jnp
 
-from medjax.core.arrays import with_rank
 from medjax.core.types import Array, Float
 
 from .attention import INIT
 from .conv import Size, per_axis, require_image
+from .spread import biased
 
 
 def patch_grid(spatial: tuple[int, ...], patch: Size) -> tuple[int, ...]:
@@ -77,5 +77,5 @@ class PatchEmbed(nn.Module):
         y = jnp.tensordot(to_patches(x.astype(self.dtype), window), kernel, axes=1)
         if self.use_bias:
             bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
-            y = y + with_rank(bias.astype(self.dtype), y.ndim)
+            y = biased(y, bias)
         return y

@@ -12,6 +12,7 @@ from medjax.core.arrays import with_rank
 from medjax.core.types import Array, Float
 
 from .conv import convolve, require_image
+from .spread import biased
 
 
 def sobel_kernels(ndim: int) -> np.ndarray:
@@ -72,4 +73,4 @@ class SobelConv(nn.Module):
         bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
         kernel = (kernel * with_rank(factor, kernel.ndim)).astype(self.dtype)
         y = convolve(x.astype(self.dtype).sum(axis=-1, keepdims=True), kernel)
-        return y + with_rank(bias.astype(self.dtype), y.ndim)
+        return biased(y, bias)

@@ -6,11 +6,11 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from medjax.core.arrays import with_rank
 from medjax.core.errors import InputError
 from medjax.core.types import Array, Float
 
 from .conv import Size, per_axis, require_image
+from .spread import biased
 
 
 def convolve_transposed(
@@ -100,5 +100,5 @@ class OverlappingTranspose(nn.Module):
         y = y[:, *(slice(start, start + n * s) for start, n, s in each)]
         if self.use_bias:
             bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
-            y = y + with_rank(bias.astype(self.dtype), y.ndim)
+            y = biased(y, bias)
         return y

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -81,16 +80,13 @@ def place(experiment: Experiment, devices: Sequence[Any] | None = None) -> Place
 def on_all_cores(platform: str) -> dict[str, str] | None:
     """Options for a program that runs many times: on CPU, convolutions on all cores.
 
-    XLA of jaxlib 0.10 hands a convolution, and what is done to its result, to a library that
-    runs them on one core, where it is the faster of the two. On several, networks on larger
-    images gain without it, and those on tiny ones may lose. None where there is but one core to
-    run on, on other platforms, and where XLA knows no such option.
+    XLA of jaxlib 0.10 hands convolutions and sums, and what is done to their results, to a
+    library that runs them on one core. Without it, `medjax.layers` being written for that,
+    networks are faster even there. None on other platforms, and where XLA knows no such option.
     """
-    options = {"xla_cpu_experimental_ynn_fusion_type": ""}
-    affinity = getattr(os, "sched_getaffinity", None)  # which not every system has
-    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    if platform != "cpu" or cores == 1:
+    if platform != "cpu":
         return None
+    options = {"xla_cpu_experimental_ynn_fusion_type": ""}
     try:
         jax.jit(lambda: 0, compiler_options=options).lower().compile()
     except jax.errors.JaxRuntimeError:

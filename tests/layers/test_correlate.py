@@ -89,4 +89,4 @@ def test_what_stands_still_costs_nothing():
     change = jax.jvp(lambda x: correlate(x, kernel, *case[2:]), (x,), (x,))[1]
     np.testing.assert_allclose(change, correlate(x, kernel, *case[2:]), rtol=1e-6)
     frozen = jax.make_jaxpr(jax.grad(lambda x: jnp.sum(correlate(x, kernel, *case[2:]))))(x)
-    assert str(frozen).count("medjax_correlate") == 1
+    assert str(frozen).count("medjax_correlate") == 2  # forwards, and one back

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from medjax.core.types import Array, Float
 from medjax.layers.mlp import gelu
 from medjax.layers.norm import normalization
+from medjax.layers.standardise import BatchNorm
 from medjax.losses.pairs import unit
 
 
@@ -84,14 +85,7 @@ class MLPHead(nn.Module):
             if number < last and normed:
                 x = normalization("batch", width, train=train, name=f"norm{number}")(x)
             elif normed:
-                x = nn.BatchNorm(
-                    use_running_average=not train,
-                    momentum=0.9,
-                    use_bias=False,
-                    use_scale=False,
-                    use_fast_variance=False,
-                    name="norm_last",
-                )(x)
+                x = BatchNorm(train, affine=False, name="norm_last")(x)
             x = x if number == last else self.activation(x)
         return x
 

@@ -15,6 +15,7 @@ from medjax.layers.conv import require_image
 from medjax.layers.equalised import EqualisedConv, EqualisedDense, scaled_leaky_relu
 from medjax.layers.fir import upsample
 from medjax.layers.modulated import ModulatedConv, with_noise
+from medjax.layers.spread import biased
 
 from .dcgan import base_size
 
@@ -70,7 +71,7 @@ class StyledConv(nn.Module):
         if self.has_rng("noise"):
             y = with_noise(y, strength, self.make_rng("noise"))
         bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
-        return scaled_leaky_relu(y + with_rank(bias.astype(y.dtype), y.ndim))
+        return scaled_leaky_relu(biased(y, bias))
 
 
 class Synthesis(nn.Module):

@@ -1,0 +1,91 @@
+"""Norms and their gradients against Flax's, and sums of an image against `jnp.sum`.
+
+    python experiments/benchmarks/norm.py [--rounds 15] [--cpu]
+
+SiLU of each norm of an image, as networks have it, and the gradient in the image and in the
+parameters; the sum over all places that is the gradient of a bias. With XLA's defaults and with
+the options of `medjax.training.on_all_cores`. Ways are timed in turn, and the medians printed
+with the ratio of Flax's time to ours. Takes half a minute.
+"""
+
+import argparse
+import statistics
+import time
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from medjax.layers.spread import total
+from medjax.layers.standardise import BatchNorm, GroupNorm
+from medjax.training import on_all_cores
+
+SHAPES = ((8, 64, 64, 64), (8, 16, 16, 128))
+OPTIONS = {"epsilon": 1e-5, "use_fast_variance": False}
+NORMS = {
+    "group": (GroupNorm(8), nn.GroupNorm(8, **OPTIONS)),
+    "instance": (GroupNorm(0), nn.InstanceNorm(**OPTIONS)),
+    "batch": (BatchNorm(train=True), nn.BatchNorm(False, momentum=0.9, **OPTIONS)),
+}
+
+
+def forward(module):
+    def function(variables, x, ct):
+        return nn.silu(module.apply(variables, x, mutable="batch_stats")[0])
+
+    return function
+
+
+def backward(module):
+    def function(variables, x, ct):
+        return jax.vjp(lambda v, x: forward(module)(v, x, ct), variables, x)[1](ct)
+
+    return function
+
+
+def works(shape):
+    """By name: the arguments, and two functions of them."""
+    x, ct = (
+        jnp.asarray(np.random.default_rng(seed).normal(size=shape), jnp.float32) for seed in (0, 1)
+    )
+    for name, pair in NORMS.items():
+        variables = pair[1].init(jax.random.key(0, impl="rbg"), x)
+        for kind, way in (("", forward), (", gradients", backward)):
+            yield f"{name} norm{kind}", (variables, x, ct), [way(module) for module in pair]
+    yield "sum of a bias", (x,), [total, lambda x: x.sum((0, 1, 2))]
+
+
+def compared(functions, args, options, rounds, clock):
+    """Median milliseconds of each."""
+    compiled = [jax.jit(f).lower(*args).compile(compiler_options=options) for f in functions]
+    times = [[] for _ in compiled]
+    for _ in range(rounds + 1):
+        for own, run in zip(times, compiled, strict=True):
+            began = clock()
+            jax.block_until_ready(run(*args))
+            own.append(1e3 * (clock() - began))
+    return [statistics.median(own[1:]) for own in times]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--cpu", action="store_true", help="processor time, for busy machines")
+    asked = parser.parse_args()
+    clock = time.process_time if asked.cpu else time.perf_counter
+    kinds = {"defaults": None, "on_all_cores": on_all_cores(jax.default_backend())}
+    print(f"jax {jax.__version__}, {jax.devices()[0].device_kind}\n")
+    print("| image | work | options | flax, ms | medjax, ms | flax / medjax |")
+    print("|---|---|---|--:|--:|--:|")
+    for shape in SHAPES:
+        for name, args, functions in works(shape):
+            for kind, options in kinds.items():
+                own, other = compared(functions, args, options, asked.rounds, clock)
+                size = " x ".join(map(str, shape))
+                numbers = f"{other:.2f} | {own:.2f} | {other / own:.1f}"
+                print(f"| {size} | {name} | {kind} | {numbers} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

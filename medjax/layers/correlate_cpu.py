@@ -1,0 +1,174 @@
+"""How `correlate` is made on CPU: the order of axes and the form that XLA has fast code for.
+
+Measured by ``experiments/benchmarks/convolution.py``.
+"""
+
+from __future__ import annotations
+
+import math
+
+import jax.numpy as jnp
+from jax import lax
+
+from medjax.core.types import Array, Float
+
+from .on_cpu import used_whole
+
+Edges = tuple[tuple[int, int], ...]
+
+NARROW = 2
+"""Outputs up to which sums of shifted products are faster: XLA makes whole vectors of outputs."""
+
+
+def correlated(
+    x: Array,
+    kernel: Array,
+    *,
+    strides: tuple[int, ...],
+    edges: Edges,
+    spread: tuple[int, ...],
+    dilation: tuple[int, ...],
+    layout: lax.ConvDimensionNumbers,
+) -> Array:
+    """The convolution with these orders of axes; see `medjax.layers.correlate`."""
+    images, kernels, result = layout
+    first, last, *rest = result
+    place = (first, *rest, last)  # where each axis of a result with channels last goes
+    plain = {*strides, *spread, *dilation} == {1}
+    sizes = [x.shape[axis] for axis in images[2:]]
+    window = [kernel.shape[axis] for axis in kernels[2:]]
+    x = used_whole(x)
+    if math.prod(window) * 4 > math.prod(sizes):  # an image too
+        kernel = used_whole(kernel)
+    if set(window) == {1} and set(edges) == {(0, 0)}:
+        y = _pointwise(_as_image(x, images), _as_kernel(kernel, kernels), strides, spread)
+    elif set(spread) == {1} and set(edges) == {(0, 0)} and _is_one_place(sizes, window, dilation):
+        y = _whole(x, kernel, dilation, layout)
+    elif plain and _is_narrow(x, kernel, layout):
+        y = narrow(_as_image(x, images), _as_kernel(kernel, kernels), edges)
+    elif plain and _is_upside_down(x, kernel, edges, layout):
+        # The image's batch goes outermost. In the gradient of a kernel it is channels that lie
+        # innermost, a slow copy; the kernel's outputs may stay, so let the fewer be the batch.
+        around = _mirrored(sizes, window, edges)
+        y = _plainly(
+            _as_image(kernel, kernels), _as_kernel(x, images), strides, around, spread, dilation
+        )
+        y = jnp.flip(y, range(1, y.ndim - 1))
+        place = (last, *rest, first)
+    else:
+        y = _plainly(
+            _as_image(x, images), _as_kernel(kernel, kernels), strides, edges, spread, dilation
+        )
+    return y.transpose([place.index(axis) for axis in range(y.ndim)])
+
+
+def channels_last(ndim: int) -> tuple[str, str, str]:
+    """The order of axes with channels last, as `jax.lax.conv_dimension_numbers` reads it."""
+    axes = "DHW"[-ndim:]
+    return f"N{axes}C", f"{axes}IO", f"N{axes}C"
+
+
+def narrow(
+    x: Float[Array, "batch *spatial in"], kernel: Float[Array, "*window in out"], edges: Edges
+) -> Float[Array, "batch *reduced out"]:
+    """A convolution whose channels are summed first, and then the window, an axis at a time.
+
+    It holds as many images of the outputs as there are places in the window.
+    """
+    ndim = x.ndim - 2
+    precise = x.dtype if x.dtype == jnp.float64 else jnp.float32
+    y = jnp.tensordot(x, kernel, axes=((-1,), (-2,)), preferred_element_type=precise)
+    for axis, edge in enumerate(edges, start=1):
+        # (batch, *reduced, *spatial, *window, out): the first of either is next.
+        y = jnp.pad(y, [edge if a == axis else (0, 0) for a in range(y.ndim)])
+        window = y.shape[ndim + 1]
+        size = y.shape[axis] - window + 1
+        places = (lax.index_in_dim(y, k, ndim + 1, keepdims=False) for k in range(window))
+        y = sum(lax.slice_in_dim(part, k, k + size, axis=axis) for k, part in enumerate(places))
+    return y.astype(x.dtype)
+
+
+def _plainly(
+    x: Array,
+    kernel: Array,
+    strides: tuple[int, ...],
+    edges: Edges,
+    spread: tuple[int, ...],
+    dilation: tuple[int, ...],
+) -> Array:
+    if math.prod(kernel.shape[:-2]) > math.prod(x.shape[1:-1]) and set(spread) == {1}:
+        # XLA would take the larger of the two for the image and mirror the other, for which it
+        # has no fast code; and it would take zeros that are not held back for edges.
+        x = lax.optimization_barrier(jnp.pad(x, ((0, 0), *edges, (0, 0))))
+        edges = ((0, 0),) * len(edges)
+    order = channels_last(len(strides))
+    return lax.conv_general_dilated(x, kernel, strides, edges, spread, dilation, order)
+
+
+def _pointwise(x: Array, kernel: Array, strides: tuple[int, ...], spread: tuple[int, ...]) -> Array:
+    """A window of one place: a product of matrices."""
+    x = x[:, *(slice(None, None, step) for step in strides)] if set(spread) == {1} else x
+    y = jnp.tensordot(x, kernel.reshape(kernel.shape[-2:]), axes=1)
+    if set(spread) == {1}:
+        return y
+    between = [(0, 0, 0), *((0, 0, apart - 1) for apart in spread), (0, 0, 0)]
+    y = lax.pad(y, jnp.zeros((), y.dtype), between)
+    return y[:, *(slice(None, None, step) for step in strides)]
+
+
+def _is_one_place(sizes: list[int], window: list[int], dilation: tuple[int, ...]) -> bool:
+    """Whether the window fits into the image once, as in the gradient of a kernel of one place."""
+    return all(
+        n - d < (k - 1) * d + 1 <= n for n, k, d in zip(sizes, window, dilation, strict=True)
+    )
+
+
+def _whole(
+    x: Array, kernel: Array, dilation: tuple[int, ...], layout: lax.ConvDimensionNumbers
+) -> Array:
+    """An image of one place: a product of matrices, in whatever order axes are."""
+    (batch, channels, *axes), (outputs, inputs, *window), _ = layout
+    for axis, k, step in zip(axes, window, dilation, strict=True):
+        reach = (kernel.shape[k] - 1) * step + 1
+        x = lax.slice_in_dim(x, 0, reach, step, axis)
+    over = (channels, *axes), (inputs, *window)
+    # The first is copied into another order, so let it be the one with fewer rows.
+    if x.shape[batch] > kernel.shape[outputs]:
+        y = lax.dot_general(kernel, x, ((over[1], over[0]), ((), ()))).T
+    else:
+        y = lax.dot_general(x, kernel, (over, ((), ())))
+    return y.reshape(y.shape[0], *(1,) * len(axes), y.shape[1])
+
+
+def _as_image(x: Array, spec: tuple[int, ...]) -> Array:
+    batch, channels, *axes = spec
+    return x.transpose(batch, *axes, channels)
+
+
+def _as_kernel(x: Array, spec: tuple[int, ...]) -> Array:
+    outputs, inputs, *window = spec
+    return x.transpose(*window, inputs, outputs)
+
+
+def _is_narrow(x: Array, kernel: Array, layout: lax.ConvDimensionNumbers) -> bool:
+    outputs, inputs, *window = (kernel.shape[axis] for axis in layout.rhs_spec)
+    # What it holds must not be much more than the input.
+    return outputs <= NARROW and math.prod(window) * outputs <= 2 * inputs
+
+
+def _is_upside_down(
+    x: Array, kernel: Array, edges: Edges, layout: lax.ConvDimensionNumbers
+) -> bool:
+    """Whether the window is the larger image of the two, as in the gradient of a kernel, and the
+    outputs are fewer than the images."""
+    batch, _, *axes = (x.shape[axis] for axis in layout.lhs_spec)
+    outputs, _, *window = (kernel.shape[axis] for axis in layout.rhs_spec)
+    reach = [n + sum(edge) - k + 1 for n, k, edge in zip(axes, window, edges, strict=True)]
+    ends = [end for pair in _mirrored(axes, window, edges) for end in pair]
+    return batch > outputs and math.prod(reach) < math.prod(window) and min(ends) >= 0
+
+
+def _mirrored(sizes: list[int], window: list[int], edges: Edges) -> Edges:
+    """Zeros around the kernel with which the image, as its kernel, gives the mirrored outputs."""
+    each = zip(sizes, window, edges, strict=True)
+    return tuple((n + after - k, n + before - k) for n, k, (before, after) in each)

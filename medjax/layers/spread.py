@@ -1,0 +1,108 @@
+"""A constant a channel over an image, and its transpose: sums that leave the channels.
+
+XLA on CPU makes large sums of plain loops or of windows, several times slower than its products
+of matrices, and where it does not, then in programs whose convolutions run on one core
+(``experiments/benchmarks/norm.py``). So a sum here is a product with ones when it is lowered for
+CPU, and what XLA makes of any sum elsewhere. Each is the derivative of the other, so that norms
+and biases written in `spread` have fast gradients too, to any order.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.core import ShapedArray
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
+
+from medjax.core.types import Array, Float
+
+from .on_cpu import lowered_for_cpu, used_whole
+
+
+def spread(
+    values: Float[Array, "*lead channel"], sizes: tuple[int, ...]
+) -> Float[Array, "*lead *size channel"]:
+    """``values`` at each place of new axes of these sizes, before the last axis."""
+    return spread_p.bind(values, sizes=tuple(sizes)) if sizes else values
+
+
+def total(x: Float[Array, "*lead *size channel"], lead: int = 0) -> Float[Array, "*lead channel"]:
+    """The sum over all axes but the first ``lead`` and the last."""
+    return total_p.bind(x, lead=lead) if x.ndim > lead + 1 else x
+
+
+def biased(
+    x: Float[Array, "*place channel"], bias: Float[Array, " channel"]
+) -> Float[Array, "*place channel"]:
+    """A constant a channel added; of the dtype of ``x``."""
+    return x + spread(bias.astype(x.dtype), x.shape[:-1])
+
+
+PARTS = 16
+"""Of a long sum, on CPU."""
+
+spread_p = Primitive("medjax_spread")
+total_p = Primitive("medjax_total")
+
+
+def _spread(values: Array, *, sizes: tuple[int, ...]) -> Array:
+    shape = (*values.shape[:-1], *sizes, values.shape[-1])
+    kept = (*range(values.ndim - 1), len(shape) - 1)
+    return jax.lax.broadcast_in_dim(values, shape, kept)
+
+
+def _total(x: Array, *, lead: int) -> Array:
+    return jnp.sum(x, axis=tuple(range(lead, x.ndim - 1)))
+
+
+def _total_on_cpu(x: Array, *, lead: int) -> Array:
+    kept, places = x.shape[:lead], math.prod(x.shape[lead:-1])
+    # Of one long sum several, which are faster.
+    long = places >= PARTS**2 and places % PARTS == 0 and math.prod(kept) == 1
+    parts = PARTS if long else 1
+    x = used_whole(x).reshape(math.prod(kept) * parts, places // parts, x.shape[-1])
+    ones = jnp.ones((x.shape[0], 1, x.shape[1]), x.dtype)
+    exact = jax.lax.Precision.HIGHEST
+    y = jax.lax.dot_general(ones, x, (((2,), (1,)), ((0,), (0,))), precision=exact)
+    return y.reshape(*kept, parts, x.shape[-1]).sum(lead)
+
+
+def _transposed_spread(ct: Any, values: Any, *, sizes: tuple[int, ...]) -> Any:
+    return [ad.Zero(values.aval) if type(ct) is ad.Zero else total(ct, values.aval.ndim - 1)]
+
+
+def _transposed_total(ct: Any, x: Any, *, lead: int) -> Any:
+    return [ad.Zero(x.aval) if type(ct) is ad.Zero else spread(ct, x.aval.shape[lead:-1])]
+
+
+def _batched_spread(args: Any, dims: Any, *, sizes: tuple[int, ...]) -> Any:
+    return spread(jnp.moveaxis(args[0], dims[0], 0), sizes), 0
+
+
+def _batched_total(args: Any, dims: Any, *, lead: int) -> Any:
+    return total(jnp.moveaxis(args[0], dims[0], 0), lead + 1), 0
+
+
+def _abstract_spread(values: Any, *, sizes: tuple[int, ...]) -> ShapedArray:
+    return ShapedArray((*values.shape[:-1], *sizes, values.shape[-1]), values.dtype)
+
+
+def _abstract_total(x: Any, *, lead: int) -> ShapedArray:
+    return ShapedArray((*x.shape[:lead], x.shape[-1]), x.dtype)
+
+
+spread_p.def_abstract_eval(_abstract_spread)
+total_p.def_abstract_eval(_abstract_total)
+spread_p.def_impl(jax.jit(spread_p.bind, static_argnames="sizes"))
+total_p.def_impl(jax.jit(total_p.bind, static_argnames="lead"))
+ad.deflinear2(spread_p, _transposed_spread)
+ad.deflinear2(total_p, _transposed_total)
+batching.primitive_batchers[spread_p] = _batched_spread
+batching.primitive_batchers[total_p] = _batched_total
+mlir.register_lowering(spread_p, mlir.lower_fun(_spread, multiple_results=False))
+mlir.register_lowering(total_p, mlir.lower_fun(_total, multiple_results=False))
+mlir.register_lowering(total_p, lowered_for_cpu(_total_on_cpu), "cpu")
