@@ -36,7 +36,8 @@ def programs(learner: learners.Learner) -> Programs:
     """The jitted functions of a learner."""
     options = on_all_cores(jax.default_backend())
     step = jax.jit(learner.step, donate_argnums=0, compiler_options=options)
-    return Programs(jax.jit(learner.init), step, jax.jit(learner.predict))
+    predict = jax.jit(learner.predict, compiler_options=options)
+    return Programs(jax.jit(learner.init), step, predict)
 
 
 class Trained(NamedTuple):

@@ -55,6 +55,25 @@ def correlate(
     )
 
 
+def correlate_spread(
+    x: Float[Array, "batch *spatial in"],
+    kernel: Float[Array, "*window in out"],
+    spread: tuple[int, ...],
+    edges: tuple[tuple[int, int], ...],
+) -> Float[Array, "batch *enlarged out"]:
+    """`correlate` of an image that has ``spread - 1`` zeros between two samples of each axis."""
+    ones = (1,) * len(spread)
+    return correlate_p.bind(
+        x,
+        kernel,
+        strides=ones,
+        edges=tuple(edges),
+        spread=tuple(spread),
+        dilation=ones,
+        layout=lax.conv_dimension_numbers(x.shape, kernel.shape, channels_last(len(spread))),
+    )
+
+
 correlate_p = Primitive("medjax_correlate")
 """Bilinear ``(x, kernel)``: a convolution with any order of axes, ``layout``, of which ``spread``
 puts zeros between the samples of ``x``; see `correlate` for the rest."""

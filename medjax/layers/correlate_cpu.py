@@ -32,26 +32,38 @@ def correlated(
 ) -> Array:
     """The convolution with these orders of axes; see `medjax.layers.correlate`."""
     images, kernels, result = layout
+    if set(spread) == {1} and min(end for edge in edges for end in edge) < 0:
+        for axis, (before, after) in zip(images[2:], edges, strict=True):
+            x = lax.slice_in_dim(x, max(0, -before), x.shape[axis] - max(0, -after), axis=axis)
+        edges = tuple((max(0, before), max(0, after)) for before, after in edges)
     first, last, *rest = result
     place = (first, *rest, last)  # where each axis of a result with channels last goes
     plain = {*strides, *spread, *dilation} == {1}
-    sizes = [x.shape[axis] for axis in images[2:]]
+    sizes = [
+        (x.shape[axis] - 1) * apart + 1 for axis, apart in zip(images[2:], spread, strict=True)
+    ]
     window = [kernel.shape[axis] for axis in kernels[2:]]
+    fewer = x.shape[images[0]] > kernel.shape[kernels[0]]
     x = used_whole(x)
     if math.prod(window) * 4 > math.prod(sizes):  # an image too
         kernel = used_whole(kernel)
-    if set(window) == {1} and set(edges) == {(0, 0)}:
-        y = _pointwise(_as_image(x, images), _as_kernel(kernel, kernels), strides, spread)
-    elif set(spread) == {1} and set(edges) == {(0, 0)} and _is_one_place(sizes, window, dilation):
+    if set(window) == {1}:
+        y = _pointwise(_as_image(x, images), _as_kernel(kernel, kernels), strides, edges, spread)
+    elif (
+        set(spread) == {1}
+        and set(edges) == {(0, 0)}
+        and _is_one_place(sizes, window, strides, dilation)
+    ):
         y = _whole(x, kernel, dilation, layout)
     elif plain and _is_narrow(x, kernel, layout):
         y = narrow(_as_image(x, images), _as_kernel(kernel, kernels), edges)
-    elif plain and _is_upside_down(x, kernel, edges, layout):
+    elif {*strides, *dilation} == {1} and _is_upside_down(sizes, window, edges, fewer or not plain):
         # The image's batch goes outermost. In the gradient of a kernel it is channels that lie
         # innermost, a slow copy; the kernel's outputs may stay, so let the fewer be the batch.
+        # With zeros in between the image would be the smaller of the two, see `_plainly`.
         around = _mirrored(sizes, window, edges)
         y = _plainly(
-            _as_image(kernel, kernels), _as_kernel(x, images), strides, around, spread, dilation
+            _as_image(kernel, kernels), _as_kernel(x, images), strides, around, dilation, spread
         )
         y = jnp.flip(y, range(1, y.ndim - 1))
         place = (last, *rest, first)
@@ -105,22 +117,25 @@ def _plainly(
     return lax.conv_general_dilated(x, kernel, strides, edges, spread, dilation, order)
 
 
-def _pointwise(x: Array, kernel: Array, strides: tuple[int, ...], spread: tuple[int, ...]) -> Array:
+def _pointwise(
+    x: Array, kernel: Array, strides: tuple[int, ...], edges: Edges, spread: tuple[int, ...]
+) -> Array:
     """A window of one place: a product of matrices."""
-    x = x[:, *(slice(None, None, step) for step in strides)] if set(spread) == {1} else x
-    y = jnp.tensordot(x, kernel.reshape(kernel.shape[-2:]), axes=1)
-    if set(spread) == {1}:
-        return y
-    between = [(0, 0, 0), *((0, 0, apart - 1) for apart in spread), (0, 0, 0)]
-    y = lax.pad(y, jnp.zeros((), y.dtype), between)
-    return y[:, *(slice(None, None, step) for step in strides)]
+    kernel = kernel.reshape(kernel.shape[-2:])
+    some = (slice(None), *(slice(None, None, step) for step in strides))
+    around = [(*edge, apart - 1) for edge, apart in zip(edges, spread, strict=True)]
+    if set(around) == {(0, 0, 0)}:
+        return jnp.tensordot(x[some], kernel, axes=1)
+    y = jnp.tensordot(x, kernel, axes=1)
+    return lax.pad(y, jnp.zeros((), y.dtype), [(0, 0, 0), *around, (0, 0, 0)])[some]
 
 
-def _is_one_place(sizes: list[int], window: list[int], dilation: tuple[int, ...]) -> bool:
+def _is_one_place(
+    sizes: list[int], window: list[int], strides: tuple[int, ...], dilation: tuple[int, ...]
+) -> bool:
     """Whether the window fits into the image once, as in the gradient of a kernel of one place."""
-    return all(
-        n - d < (k - 1) * d + 1 <= n for n, k, d in zip(sizes, window, dilation, strict=True)
-    )
+    each = zip(sizes, window, strides, dilation, strict=True)
+    return all(0 <= n - ((k - 1) * apart + 1) < step for n, k, step, apart in each)
 
 
 def _whole(
@@ -153,19 +168,16 @@ def _as_kernel(x: Array, spec: tuple[int, ...]) -> Array:
 def _is_narrow(x: Array, kernel: Array, layout: lax.ConvDimensionNumbers) -> bool:
     outputs, inputs, *window = (kernel.shape[axis] for axis in layout.rhs_spec)
     # What it holds must not be much more than the input.
-    return outputs <= NARROW and math.prod(window) * outputs <= 2 * inputs
+    return outputs <= NARROW and math.prod(window) * outputs <= 4 * inputs
 
 
-def _is_upside_down(
-    x: Array, kernel: Array, edges: Edges, layout: lax.ConvDimensionNumbers
-) -> bool:
-    """Whether the window is the larger image of the two, as in the gradient of a kernel, and the
-    outputs are fewer than the images."""
-    batch, _, *axes = (x.shape[axis] for axis in layout.lhs_spec)
-    outputs, _, *window = (kernel.shape[axis] for axis in layout.rhs_spec)
-    reach = [n + sum(edge) - k + 1 for n, k, edge in zip(axes, window, edges, strict=True)]
-    ends = [end for pair in _mirrored(axes, window, edges) for end in pair]
-    return batch > outputs and math.prod(reach) < math.prod(window) and min(ends) >= 0
+def _is_upside_down(sizes: list[int], window: list[int], edges: Edges, worth: bool) -> bool:
+    """Whether the window is the larger image of the two, as in the gradient of a kernel, and it
+    is worth it to exchange them."""
+    each = zip(sizes, window, edges, strict=True)
+    reach = [n + sum(edge) - k + 1 for n, k, edge in each]
+    ends = [end for pair in _mirrored(sizes, window, edges) for end in pair]
+    return worth and math.prod(reach) < math.prod(window) and min(ends) >= 0
 
 
 def _mirrored(sizes: list[int], window: list[int], edges: Edges) -> Edges:

@@ -16,6 +16,8 @@ from medjax.core.types import Array, Float
 from .conv import convolve, per_axis, require_image
 from .equalised import EqualisedDense
 from .fir import TAPS, filtered
+from .on_cpu import computed_once
+from .spread import spread
 from .transposed import convolve_transposed
 
 
@@ -53,7 +55,7 @@ def modulated_convolve(
         raise InputError("style", f"({x.shape[0]}, {x.shape[-1]})", style.shape)
     ndim, window = x.ndim - 2, kernel.shape[:-2]
     style = at_least_single(style)
-    scaled = x * style.astype(x.dtype).reshape(x.shape[0], *(1,) * ndim, x.shape[-1])
+    scaled = x * spread(style.astype(x.dtype), x.shape[1:-1])
     if up:
         y = convolve_transposed(scaled, kernel, 2)
         # Zeros in between made the image fainter; what they stood for is given back. The edges
@@ -67,7 +69,7 @@ def modulated_convolve(
     if demodulate:
         squares = jnp.sum(at_least_single(kernel) ** 2, tuple(range(ndim)))
         norm = jax.lax.rsqrt(jnp.matmul(style**2, squares, precision="highest") + 1e-8)
-        y = y * norm.astype(y.dtype).reshape(y.shape[0], *(1,) * ndim, y.shape[-1])
+        y = y * spread(norm.astype(y.dtype), y.shape[1:-1])
     return y
 
 
@@ -123,5 +125,5 @@ def with_noise(
     x: Float[Array, "batch *spatial channel"], strength: Float[Array, ""], key: Array
 ) -> Float[Array, "batch *spatial channel"]:
     """Add normal noise of one value a voxel, alike in all channels (StyleGAN2, section 2.1)."""
-    noise = jax.random.normal(key, (*x.shape[:-1], 1), x.dtype)
+    noise = computed_once(jax.random.normal(key, (*x.shape[:-1], 1), x.dtype))
     return x + noise * per_sample(strength.astype(x.dtype)[None], x.ndim)

@@ -6,7 +6,9 @@ import contextvars
 from collections.abc import Callable
 
 import jax
-from jax.interpreters import mlir
+from jax.core import ShapedArray
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
 
 from medjax.core.types import Array
 
@@ -38,3 +40,17 @@ def used_whole(x: Array) -> Array:
     if _alone.get():
         jax.lax.dce_sink(x, prevent_mlir_dce=True)
     return x
+
+
+def computed_once(x: Array) -> Array:
+    """``x``, which is computed once on CPU, and not for each of its uses; see `used_whole`."""
+    return computed_once_p.bind(x)
+
+
+computed_once_p = Primitive("medjax_computed_once")
+computed_once_p.def_impl(lambda x: x)
+computed_once_p.def_abstract_eval(lambda x: ShapedArray(x.shape, x.dtype))
+ad.deflinear2(computed_once_p, lambda ct, x: [ct])
+batching.defvectorized(computed_once_p)
+mlir.register_lowering(computed_once_p, lambda context, x: [x])
+mlir.register_lowering(computed_once_p, lowered_for_cpu(used_whole), "cpu")

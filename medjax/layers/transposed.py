@@ -1,4 +1,4 @@
-"""Transposed convolution whose windows overlap, as one product of matrices and sums."""
+"""Transposed convolution whose windows overlap."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from medjax.core.errors import InputError
 from medjax.core.types import Array, Float
 
 from .conv import Size, per_axis, require_image
+from .correlate import correlate_spread
 from .spread import biased
 
 
@@ -18,10 +19,10 @@ def convolve_transposed(
 ) -> Float[Array, "batch *enlarged out"]:
     """``y[stride i + k] = sum of x[i] kernel[k]``, ``(size - 1) stride + window`` an axis.
 
-    What PyTorch's ``conv_transpose`` gives without padding. One product of matrices gives what
-    each input adds to all outputs that it reaches; what meets is added up, an axis at a time.
-    As a convolution with zeros put between the inputs, the textbook form, it would be several
-    times the work; and on CPU the gradient of any form that mirrors the kernel has no fast code.
+    What PyTorch's ``conv_transpose`` gives without padding. Of an image it is a correlation with
+    zeros put between the inputs. Of a volume, for which XLA has no fast code on CPU, one product
+    of matrices gives what each input adds to all outputs that it reaches, and what meets is added
+    up, an axis at a time.
 
     Args:
         x: image with 2 or 3 spatial axes.
@@ -29,9 +30,13 @@ def convolve_transposed(
         stride: factor of enlargement along each axis.
     """
     ndim = x.ndim - 2
+    stride = per_axis(stride, ndim, "stride")
+    if ndim == 2:
+        edges = tuple((k - 1, k - 1) for k in kernel.shape[:2])
+        return correlate_spread(x, jnp.flip(kernel, (0, 1)), stride, edges)
     precise = x.dtype if x.dtype == jnp.float64 else jnp.float32
     y = jnp.tensordot(x, kernel, axes=((-1,), (-2,)), preferred_element_type=precise)
-    for axis, step in enumerate(per_axis(stride, ndim, "stride"), start=1):
+    for axis, step in enumerate(stride, start=1):
         # (batch, *enlarged, *spatial, *window, out): the first of either is next.
         y = _added_up(y, axis, ndim + 1, step)
     return y.astype(x.dtype)
