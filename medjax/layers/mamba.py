@@ -14,6 +14,7 @@ from medjax.core.errors import InputError
 from medjax.core.types import Array, Float
 
 from .conv import Conv, require_image
+from .dense import Dense
 from .layer_norm import LayerNorm
 from .selective_scan import selective_scan
 
@@ -92,7 +93,7 @@ class Mamba(nn.Module):
         """Apply to a sequence; a token sees those before it."""
         channels, hidden = x.shape[-1], self.expand * x.shape[-1]
         options = {"use_bias": False, "dtype": self.dtype}
-        y, gate = jnp.split(nn.Dense(2 * hidden, **options, name="in")(x), 2, axis=-1)
+        y, gate = jnp.split(Dense(2 * hidden, **options, name="in")(x), 2, axis=-1)
         uniform = nn.initializers.variance_scaling(
             1 / 3, "fan_in", "uniform", in_axis=0, out_axis=1
         )
@@ -107,7 +108,7 @@ class Mamba(nn.Module):
         rank = self.rank or -(-channels // 16)
         ssm = SelectiveSSM(self.state, rank, self.chunk, self.dtype, name="ssm")
         y = ssm(y[None])[0].astype(self.dtype) * nn.silu(gate)
-        return nn.Dense(channels, **options, name="out")(y)
+        return Dense(channels, **options, name="out")(y)
 
 
 class ImageScan(nn.Module):
@@ -145,14 +146,14 @@ class ImageScan(nn.Module):
             raise InputError("kernel_size", "an odd number", self.kernel_size)
         channels, hidden = x.shape[-1], self.expand * x.shape[-1]
         options = {"use_bias": False, "dtype": self.dtype}
-        y, gate = jnp.split(nn.Dense(2 * hidden, **options, name="in")(x), 2, axis=-1)
+        y, gate = jnp.split(Dense(2 * hidden, **options, name="in")(x), 2, axis=-1)
         y = Conv(hidden, self.kernel_size, groups=0, dtype=self.dtype, name="conv")(y)
         y = crossed(nn.silu(y))
         rank = self.rank or -(-channels // 16)
         y = SelectiveSSM(self.state, rank, self.chunk, self.dtype, name="ssm")(y)
         y = merged(y, x.shape[1:-1])
         y = LayerNorm(dtype=self.dtype, name="norm")(y) * nn.silu(gate)
-        return nn.Dense(channels, **options, name="out")(y)
+        return Dense(channels, **options, name="out")(y)
 
 
 def crossed(x: Float[Array, "batch *spatial channel"]) -> Float[Array, "scan batch token channel"]:

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from medjax.core.types import Array, Float
 
 from .attention import INIT
+from .dense import Dense
 
 gelu = partial(nn.gelu, approximate=False)
 """GELU by the error function, as transformers' authors have it; not the tanh that imitates it."""
@@ -37,8 +38,8 @@ class MLP(nn.Module):
         """Map ``(..., channel)`` to the same."""
         dense = {"dtype": self.dtype, "kernel_init": INIT}
         if self.gated:
-            gate = nn.Dense(self.hidden, **dense, name="gate")(x)
-            y = self.activation(gate) * nn.Dense(self.hidden, **dense, name="up")(x)
+            gate = Dense(self.hidden, **dense, name="gate")(x)
+            y = self.activation(gate) * Dense(self.hidden, **dense, name="up")(x)
         else:
-            y = self.activation(nn.Dense(self.hidden, **dense, name="up")(x))
-        return nn.Dense(x.shape[-1], **dense, name="down")(y)
+            y = self.activation(Dense(self.hidden, **dense, name="up")(x))
+        return Dense(x.shape[-1], **dense, name="down")(y)

@@ -30,6 +30,11 @@ def lowered_for_cpu(function: Callable[..., Array]) -> Callable:
     return lowered
 
 
+def is_alone() -> bool:
+    """Whether what is being lowered is for one device, so that no array is spread over several."""
+    return _alone.get()
+
+
 def used_whole(x: Array) -> Array:
     """``x``, made known to XLA as an array that is needed as such.
 
@@ -37,7 +42,7 @@ def used_whole(x: Array) -> Array:
     them, ten operands at a time. Where there are several devices it does nothing: a use like
     this would gather the array on each.
     """
-    if _alone.get():
+    if is_alone():
         jax.lax.dce_sink(x, prevent_mlir_dce=True)
     return x
 

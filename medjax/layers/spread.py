@@ -20,7 +20,7 @@ from jax.interpreters import ad, batching, mlir
 
 from medjax.core.types import Array, Float
 
-from .on_cpu import lowered_for_cpu, used_whole
+from .on_cpu import is_alone, lowered_for_cpu, used_whole
 
 
 def spread(
@@ -61,14 +61,19 @@ def _total(x: Array, *, lead: int) -> Array:
 
 def _total_on_cpu(x: Array, *, lead: int) -> Array:
     kept, places = x.shape[:lead], math.prod(x.shape[lead:-1])
-    # Of one long sum several, which are faster.
+    # Of one long sum several, which are faster; not of an array whose parts lie elsewhere.
     long = places >= PARTS**2 and places % PARTS == 0 and math.prod(kept) == 1
-    parts = PARTS if long else 1
+    parts = PARTS if long and is_alone() else 1
     x = used_whole(x).reshape(math.prod(kept) * parts, places // parts, x.shape[-1])
     ones = jnp.ones((x.shape[0], 1, x.shape[1]), x.dtype)
-    exact = jax.lax.Precision.HIGHEST
-    y = jax.lax.dot_general(ones, x, (((2,), (1,)), ((0,), (0,))), precision=exact)
-    return y.reshape(*kept, parts, x.shape[-1]).sum(lead)
+    y = jax.lax.dot_general(
+        ones,
+        x,
+        (((2,), (1,)), ((0,), (0,))),
+        precision=jax.lax.Precision.HIGHEST,
+        preferred_element_type=jnp.promote_types(x.dtype, jnp.float32),
+    )
+    return y.reshape(*kept, parts, x.shape[-1]).sum(lead).astype(x.dtype)
 
 
 def _transposed_spread(ct: Any, values: Any, *, sizes: tuple[int, ...]) -> Any:

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from medjax.core.types import Array, Float, Int
 from medjax.layers.attention import INIT, Implementation
 from medjax.layers.conv import Conv, Size, per_axis, require_image
+from medjax.layers.dense import Dense
 from medjax.layers.embedded import LevelEmbedding, modulated
 from medjax.layers.initialise import FAINT
 from medjax.layers.mlp import MLP
@@ -102,9 +103,9 @@ class SwinDenoiser(nn.Module):
             )
             y = made(y, embedding)
         y = tokens + Conv(self.width, dtype=self.dtype, name="body")(y)
-        told = nn.Dense(2 * self.width, kernel_init=INIT, name="modulation")(embedding)
+        told = Dense(2 * self.width, kernel_init=INIT, name="modulation")(embedding)
         y = modulated(y, *jnp.split(told, 2, axis=-1))
-        y = nn.Dense(math.prod(patch) * self.out_channels, kernel_init=FAINT, name="head")(y)
+        y = Dense(math.prod(patch) * self.out_channels, kernel_init=FAINT, name="head")(y)
         return from_patches(y, patch, spatial)
 
 
@@ -130,7 +131,7 @@ class AdaptiveSwinBlock(nn.Module):
     ) -> Float[Array, "batch *spatial channel"]:
         """Apply to an image of tokens."""
         channels = x.shape[-1]
-        told = nn.Dense(6 * channels, kernel_init=INIT, name="modulation")(embedding)
+        told = Dense(6 * channels, kernel_init=INIT, name="modulation")(embedding)
         shifts, scales, gates = jnp.split(told.reshape(told.shape[0], 6, channels), 3, axis=1)
         gates = (0.1 + gates).reshape(x.shape[0], 2, *(1,) * (x.ndim - 2), channels)
         attention = WindowAttention(
