@@ -20,8 +20,11 @@ def lowered_for_cpu(function: Callable[..., Array]) -> Callable:
     rule = mlir.lower_fun(function, multiple_results=False)
 
     def lowered(context, *args, **settings):
-        devices = getattr(context.module_context.axis_context, "num_devices", 1) or 1
-        token = _alone.set(devices == 1)
+        module = context.module_context
+        devices = getattr(module.axis_context, "num_devices", 1) or 1
+        # What is exported must not hold a call that other versions may not know.
+        exported = getattr(module.lowering_parameters, "for_export", False)
+        token = _alone.set(devices == 1 and not exported)
         try:
             return rule(context, *args, **settings)
         finally:
@@ -31,7 +34,7 @@ def lowered_for_cpu(function: Callable[..., Array]) -> Callable:
 
 
 def is_alone() -> bool:
-    """Whether what is being lowered is for one device, so that no array is spread over several."""
+    """Whether what is being lowered runs here and on one device, with whole arrays."""
     return _alone.get()
 
 

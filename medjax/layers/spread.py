@@ -71,7 +71,7 @@ def _total_on_cpu(x: Array, *, lead: int) -> Array:
         x,
         (((2,), (1,)), ((0,), (0,))),
         precision=jax.lax.Precision.HIGHEST,
-        preferred_element_type=jnp.promote_types(x.dtype, jnp.float32),
+        preferred_element_type=jnp.float32 if x.dtype.itemsize < 4 else x.dtype,
     )
     return y.reshape(*kept, parts, x.shape[-1]).sum(lead).astype(x.dtype)
 

@@ -117,3 +117,11 @@ def test_on_several_devices_sums_gather_nothing():
         program = jax.jit(lambda x, lead=lead: total(x * x, lead)).lower(x).compile().as_text()
         assert "all-gather" not in program
         assert ("all-reduce" in program) == summed
+
+
+def test_what_is_exported_has_no_call_that_only_this_version_knows():
+    function = jax.jit(jax.grad(lambda x: jnp.sum(total(jnp.sin(x), 1) ** 2)))
+    x = jnp.ones(SHAPE, jnp.float32)
+    assert "custom_call" in function.lower(x).as_text()
+    exported = jax.export.export(function, platforms=("cpu",))(x)
+    np.testing.assert_allclose(exported.call(x), function(x), rtol=1e-6)
