@@ -12,12 +12,13 @@ from medjax.core.types import Array, Float
 
 from .conv import convolve, per_axis, require_image
 from .fir import TAPS, downsample, filtered
+from .on_cpu import computed_once
 from .spread import biased
 
 
 def scaled_leaky_relu(x: Array) -> Array:
     """Leaky ReLU of slope 0.2 times the root of 2, so that the variance stays about one."""
-    return nn.leaky_relu(x, 0.2) * math.sqrt(2)
+    return computed_once(nn.leaky_relu(x, 0.2)) * math.sqrt(2)
 
 
 class EqualisedDense(nn.Module):
