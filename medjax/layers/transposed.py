@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -15,7 +17,11 @@ from .spread import biased
 
 
 def convolve_transposed(
-    x: Float[Array, "batch *spatial in"], kernel: Float[Array, "*window in out"], stride: Size = 2
+    x: Float[Array, "batch *spatial in"],
+    kernel: Float[Array, "*window in out"],
+    stride: Size = 2,
+    *,
+    kept: Sequence[tuple[int, int]] | None = None,
 ) -> Float[Array, "batch *enlarged out"]:
     """``y[stride i + k] = sum of x[i] kernel[k]``, ``(size - 1) stride + window`` an axis.
 
@@ -28,18 +34,23 @@ def convolve_transposed(
         x: image with 2 or 3 spatial axes.
         kernel: of its dtype.
         stride: factor of enlargement along each axis.
+        kept: the first output and the one after the last that are wanted, of each axis.
     """
     ndim = x.ndim - 2
     stride = per_axis(stride, ndim, "stride")
+    window = kernel.shape[:ndim]
+    sizes = [(n - 1) * s + k for n, s, k in zip(x.shape[1:-1], stride, window, strict=True)]
+    kept = kept or [(0, size) for size in sizes]
     if ndim == 2:
-        edges = tuple((k - 1, k - 1) for k in kernel.shape[:2])
+        each = zip(kept, sizes, window, strict=True)
+        edges = tuple((k - 1 - a, k - 1 - (size - b)) for (a, b), size, k in each)
         return correlate_spread(x, jnp.flip(kernel, (0, 1)), stride, edges)
     precise = x.dtype if x.dtype == jnp.float64 else jnp.float32
     y = jnp.tensordot(x, kernel, axes=((-1,), (-2,)), preferred_element_type=precise)
     for axis, step in enumerate(stride, start=1):
         # (batch, *enlarged, *spatial, *window, out): the first of either is next.
         y = _added_up(y, axis, ndim + 1, step)
-    return y.astype(x.dtype)
+    return y[:, *(slice(*ends) for ends in kept)].astype(x.dtype)
 
 
 def _added_up(parts: Array, axis: int, window: int, stride: int) -> Array:
@@ -99,10 +110,14 @@ class OverlappingTranspose(nn.Module):
             raise InputError("kernel_size", f"at least the stride {stride}", window)
         shape = (*window, x.shape[-1], self.features)
         kernel = self.param("kernel", self.kernel_init, shape, jnp.float32)
-        y = convolve_transposed(x.astype(self.dtype), kernel.astype(self.dtype), stride)
         starts = [(k - s + 1) // 2 for k, s in zip(window, stride, strict=True)]
         each = zip(starts, x.shape[1:-1], stride, strict=True)
-        y = y[:, *(slice(start, start + n * s) for start, n, s in each)]
+        y = convolve_transposed(
+            x.astype(self.dtype),
+            kernel.astype(self.dtype),
+            stride,
+            kept=[(start, start + n * s) for start, n, s in each],
+        )
         if self.use_bias:
             bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
             y = biased(y, bias)
