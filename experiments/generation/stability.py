@@ -68,13 +68,14 @@ def judged(name: str, seed: int, steps: int, data, extract) -> dict:
         "collapsed": found.collapsed,
         **{name: getattr(found, name).value for name in SHARES},
         "fid": generative.frechet_distance(extract(real), extract(images)).value,
+        "features": extract.name,
         "finite": bool(np.isfinite(end.log["generator_gradient_norm"]).all()),
         "last": {name: values[-1] for name, values in end.log.items()},
         "seconds": end.seconds,
     }
 
 
-def markdown(found: dict[str, list[dict]], extractor: str, steps: int) -> str:
+def markdown(found: dict[str, list[dict]], steps: int) -> str:
     """A row a method."""
     lines = [
         f"| | without collapse | {' | '.join(SHARES)} | FID | real, fake accuracy |",
@@ -91,9 +92,11 @@ def markdown(found: dict[str, list[dict]], extractor: str, steps: int) -> str:
         lines.append(
             f"| {label} | {fine} of {len(rows)} | {' | '.join(cells)} | {', '.join(right)} |"
         )
+    # One, unless what was kept is of another version's features, which are then no comparison.
+    extractors = sorted({row["features"] for rows in found.values() for row in rows})
     lines.append(
         f"\n{steps} steps. All but the last two columns are shares of what real slices score, "
-        f"below {generative.collapse.COLLAPSED} is collapse. Features: {extractor}."
+        f"below {generative.collapse.COLLAPSED} is collapse. Features: {'; '.join(extractors)}."
     )
     return "\n".join(lines) + "\n"
 
@@ -122,7 +125,7 @@ def main() -> None:
         for name in options.methods
     }
     summary = {"versions": short_runs.versions(), "seeds": options.seeds, "found": found}
-    text = markdown(found, extract.name, options.steps)
+    text = markdown(found, options.steps)
     short_runs.written(options.out, summary, text, names=("stability.json", "stability.md"))
 
 
