@@ -78,11 +78,13 @@ def judged(name: str, seed: int, steps: int, data, extract) -> dict:
 def markdown(found: dict[str, list[dict]], steps: int) -> str:
     """A row a method."""
     lines = [
-        f"| | without collapse | {' | '.join(SHARES)} | FID | real, fake accuracy |",
-        f"|---|{'--:|' * (len(SHARES) + 3)}",
+        f"| | without collapse | near real | {' | '.join(SHARES)} | FID | real, fake accuracy |",
+        f"|---|{'--:|' * (len(SHARES) + 4)}",
     ]
     for name, rows in found.items():
-        fine = sum(not row["collapsed"] and row["finite"] for row in rows)
+        varied = sum(not row["collapsed"] and row["finite"] for row in rows)
+        # What is nowhere near real images is no collapse to the instrument, and no success.
+        near = sum(row["precision"] >= generative.collapse.COLLAPSED for row in rows)
         cells = [short_runs.cell([row[k] for row in rows]) for k in (*SHARES, "fid")]
         right = [
             f"{np.mean([row['last'][k] for row in rows]):.2f}" if k in rows[0]["last"] else ""
@@ -90,13 +92,15 @@ def markdown(found: dict[str, list[dict]], steps: int) -> str:
         ]
         label = methods.GANS[name].label
         lines.append(
-            f"| {label} | {fine} of {len(rows)} | {' | '.join(cells)} | {', '.join(right)} |"
+            f"| {label} | {varied} of {len(rows)} | {near} of {len(rows)} | {' | '.join(cells)} "
+            f"| {', '.join(right)} |"
         )
     # One, unless what was kept is of another version's features, which are then no comparison.
     extractors = sorted({row["features"] for rows in found.values() for row in rows})
     lines.append(
-        f"\n{steps} steps. All but the last two columns are shares of what real slices score, "
-        f"below {generative.collapse.COLLAPSED} is collapse. Features: {'; '.join(extractors)}."
+        f"\n{steps} steps. From spread to precision, shares of what real slices score: below "
+        f"{generative.collapse.COLLAPSED} is collapse, or of precision not near real. "
+        f"Features: {'; '.join(extractors)}."
     )
     return "\n".join(lines) + "\n"
 
