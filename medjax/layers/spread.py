@@ -93,11 +93,11 @@ def _batched_total(args: Any, dims: Any, *, lead: int) -> Any:
 
 
 def _abstract_spread(values: Any, *, sizes: tuple[int, ...]) -> ShapedArray:
-    return ShapedArray((*values.shape[:-1], *sizes, values.shape[-1]), values.dtype)
+    return values.update(shape=(*values.shape[:-1], *sizes, values.shape[-1]))
 
 
 def _abstract_total(x: Any, *, lead: int) -> ShapedArray:
-    return ShapedArray((*x.shape[:lead], x.shape[-1]), x.dtype)
+    return x.update(shape=(*x.shape[:lead], x.shape[-1]))
 
 
 spread_p.def_abstract_eval(_abstract_spread)
