@@ -81,8 +81,9 @@ def on_all_cores(platform: str) -> dict[str, str] | None:
     """Options for a program that runs many times: on CPU, convolutions on all cores.
 
     XLA of jaxlib 0.10 hands convolutions and sums, and what is done to their results, to a
-    library that runs them on one core. Without it, `medjax.layers` being written for that,
-    networks are faster even there. None on other platforms, and where XLA knows no such option.
+    library that runs them on one core. Networks on larger images gain without it; those on tiny
+    ones and on tokens may lose a tenth. None on other platforms, and where XLA knows no such
+    option.
     """
     if platform != "cpu":
         return None
