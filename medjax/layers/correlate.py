@@ -31,6 +31,7 @@ def correlate(
     strides: tuple[int, ...],
     edges: tuple[tuple[int, int], ...],
     dilation: tuple[int, ...],
+    spread: tuple[int, ...] | None = None,
 ) -> Float[Array, "batch *reduced out"]:
     """``y[i] = sum of x[strides i + dilation k - before] kernel[k]`` over the window ``k``.
 
@@ -42,6 +43,7 @@ def correlate(
         strides: step between outputs along each axis.
         edges: zeros before and after each spatial axis.
         dilation: step between the window's samples along each axis.
+        spread: put so many zeros, less 1, between two samples of the image; none by default.
     """
     layout = lax.conv_dimension_numbers(x.shape, kernel.shape, channels_last(len(strides)))
     return correlate_p.bind(
@@ -49,28 +51,9 @@ def correlate(
         kernel,
         strides=tuple(strides),
         edges=tuple(edges),
-        spread=(1,) * len(strides),
+        spread=tuple(spread or (1,) * len(strides)),
         dilation=tuple(dilation),
         layout=layout,
-    )
-
-
-def correlate_spread(
-    x: Float[Array, "batch *spatial in"],
-    kernel: Float[Array, "*window in out"],
-    spread: tuple[int, ...],
-    edges: tuple[tuple[int, int], ...],
-) -> Float[Array, "batch *enlarged out"]:
-    """`correlate` of an image that has ``spread - 1`` zeros between two samples of each axis."""
-    ones = (1,) * len(spread)
-    return correlate_p.bind(
-        x,
-        kernel,
-        strides=ones,
-        edges=tuple(edges),
-        spread=tuple(spread),
-        dilation=ones,
-        layout=lax.conv_dimension_numbers(x.shape, kernel.shape, channels_last(len(spread))),
     )
 
 

@@ -99,8 +99,8 @@ class GroupNorm(nn.Module):
 
         Args:
             x: the image.
-            scale: with ``shift``, what the normalised image is scaled by, less 1, and shifted.
-            shift: see there.
+            scale: what the normalised image is scaled by, less 1.
+            shift: what is added after that.
 
         Raises:
             InputError: where the groups do not divide the channels.
@@ -113,8 +113,10 @@ class GroupNorm(nn.Module):
         mean, variance = moments(x, 1, groups)
         gain = jax.lax.rsqrt(variance + self.epsilon) * own[None]
         bias = jnp.broadcast_to(bias, gain.shape)
-        if scale is not None and shift is not None:
-            gain, bias = gain * (1 + scale), bias * (1 + scale) + shift
+        if scale is not None:
+            gain, bias = gain * (1 + scale), bias * (1 + scale)
+        if shift is not None:
+            bias = bias + shift
         return scaled(x, mean, gain, bias)
 
 

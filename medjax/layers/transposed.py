@@ -12,7 +12,7 @@ from medjax.core.errors import InputError
 from medjax.core.types import Array, Float
 
 from .conv import Size, per_axis, require_image
-from .correlate import correlate_spread
+from .correlate import correlate
 from .spread import biased
 
 
@@ -44,7 +44,7 @@ def convolve_transposed(
     if ndim == 2:
         each = zip(kept, sizes, window, strict=True)
         edges = tuple((k - 1 - a, k - 1 - (size - b)) for (a, b), size, k in each)
-        return correlate_spread(x, jnp.flip(kernel, (0, 1)), stride, edges)
+        return correlate(x, jnp.flip(kernel, (0, 1)), (1, 1), edges, (1, 1), stride)
     precise = x.dtype if x.dtype == jnp.float64 else jnp.float32
     y = jnp.tensordot(x, kernel, axes=((-1,), (-2,)), preferred_element_type=precise)
     for axis, step in enumerate(stride, start=1):
