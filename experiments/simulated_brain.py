@@ -49,9 +49,10 @@ class Scan:
     Args:
         rng: all that is particular to the subject is drawn from it.
         axis: of the template that slices are cut along; deformations stay across it.
+        variety: of contrast and shading between scanners: 0 for one scanner without shading.
     """
 
-    def __init__(self, rng: np.random.Generator, axis: int):
+    def __init__(self, rng: np.random.Generator, axis: int, variety: float = 1.0):
         self.across = [other for other in range(3) if other != axis]
         angle = np.deg2rad(rng.uniform(-12, 12))
         zoom = rng.uniform(0.88, 1.14)
@@ -60,8 +61,8 @@ class Scan:
         self.matrix[np.ix_(self.across, self.across)] = zoom * np.asarray(turn)
         # A node every 30 mm, in the plane of the slices; the same for all of the subject.
         self.field = rng.normal(scale=ELASTIC, size=(2, 8, 9))
-        self.gamma = 2 ** rng.uniform(-0.7, 0.7)
-        self.shading = rng.normal(scale=0.25, size=3)
+        self.gamma = 2 ** (variety * rng.uniform(-0.7, 0.7))
+        self.shading = variety * rng.normal(scale=0.25, size=3)
         self.noise = rng.uniform(0.005, 0.03)
 
     def places(self, centre: np.ndarray, size: tuple[int, int, int], spacing: float) -> np.ndarray:
@@ -154,7 +155,14 @@ def _maps() -> tuple[np.ndarray, np.ndarray]:
 
 
 def slices(
-    side: str, subjects: int, *, each: int = 3, size: int = 64, spacing: float = 3.0, seed: int = 0
+    side: str,
+    subjects: int,
+    *,
+    each: int = 3,
+    size: int = 64,
+    spacing: float = 3.0,
+    seed: int = 0,
+    variety: float = 1.0,
 ) -> Slices:
     """Axial slices of simulated subjects.
 
@@ -165,6 +173,7 @@ def slices(
         size: pixels along both axes.
         spacing: of them in mm; the brain needs about 190 mm.
         seed: of the subjects.
+        variety: of their scanners, see `Scan`.
     """
     template, tissues = _maps()
     heights = np.concatenate([np.arange(*slab) for slab in AXIAL_SLABS[side]])
@@ -174,7 +183,7 @@ def slices(
     slabs = []
     for subject in range(subjects):
         rng = generator(64, seed, SIDES.index(side), subject)
-        scan = Scan(rng, axis=2)
+        scan = Scan(rng, axis=2, variety=variety)
         for height in rng.choice(heights, size=each, replace=False):
             where = scan.places(np.array([*middle, height]), (size, size, 1), spacing)
             shares = np.stack([ndimage.map_coordinates(one, where, order=1) for one in tissues])

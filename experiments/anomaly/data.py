@@ -18,7 +18,8 @@ from medjax.core.random import generator
 
 SIZE, SPACING = (32, 32), 6.0  # pixels, mm
 KINDS = ("bright", "dark", "texture", "mass")
-TRAIN, UNLABELLED, HEALTHY, ILL = range(4)  # seeds of subjects, of whom none is in two
+TRAIN, UNLABELLED, OTHERS = range(3)  # seeds of subjects, of whom none is in two
+SCANNERS = {"one": 0.1, "many": 1.0}  # variety of contrast and shading between subjects
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,21 +38,27 @@ class Test:
 
 
 @functools.cache
-def slices(subjects: int, seed: int) -> simulated_brain.Slices:
+def slices(subjects: int, seed: int, scanners: str) -> simulated_brain.Slices:
     """Four slices of each subject, of the same slabs for all seeds, which are other subjects."""
     return simulated_brain.slices(
-        "train", subjects, each=4, size=SIZE[0], spacing=SPACING, seed=1000 + seed
+        "train",
+        subjects,
+        each=4,
+        size=SIZE[0],
+        spacing=SPACING,
+        seed=1000 + seed,
+        variety=SCANNERS[scanners],
     )
 
 
-def normal(subjects: int) -> np.ndarray:
-    """Healthy slices to train on, as networks see them."""
-    return simulated_brain.scaled(slices(subjects, TRAIN).t1)
+def normal(subjects: int, scanners: str) -> np.ndarray:
+    """Healthy slices to train on, as networks see them; ``scanners`` is one of `SCANNERS`."""
+    return simulated_brain.scaled(slices(subjects, TRAIN, scanners).t1)
 
 
-def unlabelled(subjects: int) -> np.ndarray:
+def unlabelled(subjects: int, scanners: str) -> np.ndarray:
     """Slices of which half have a lesion, nobody knows which: for methods that learn from them."""
-    found = slices(subjects, UNLABELLED)
+    found = slices(subjects, UNLABELLED, scanners)
     images = [
         lesion(found.t1[i, ..., 0], found.tissue[i], i // 2 % len(KINDS), generator(5, 1, i))[0]
         if i % 2
@@ -61,19 +68,19 @@ def unlabelled(subjects: int) -> np.ndarray:
     return simulated_brain.scaled(np.stack(images)[..., None])
 
 
-def test(subjects: int) -> Test:
-    """As many subjects who are healthy as subjects with a lesion in each slice."""
-    healthy, ill = slices(subjects, HEALTHY), slices(subjects, ILL)
-    kinds = np.arange(len(ill)) % len(KINDS)
+def test(subjects: int, scanners: str) -> Test:
+    """Each slice as it is, and with a lesion, so that nothing but lesions tells them apart."""
+    found = slices(subjects, OTHERS, scanners)
+    kinds = np.arange(len(found)) % len(KINDS)
     pairs = [
-        lesion(ill.t1[i, ..., 0], ill.tissue[i], kind, generator(5, 2, i))
+        lesion(found.t1[i, ..., 0], found.tissue[i], kind, generator(5, 2, i))
         for i, kind in enumerate(kinds)
     ]
     images, masks = (np.stack(part) for part in zip(*pairs, strict=True))
     return Test(
-        simulated_brain.scaled(np.concatenate([healthy.t1, images[..., None]])),
-        np.concatenate([np.full(len(healthy), -1), kinds]),
-        np.concatenate([np.zeros((len(healthy), *SIZE), bool), masks]),
+        simulated_brain.scaled(np.concatenate([found.t1, images[..., None]])),
+        np.concatenate([np.full(len(found), -1), kinds]),
+        np.concatenate([np.zeros(masks.shape, bool), masks]),
     )
 
 

@@ -15,7 +15,6 @@ import functools
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.core import ShapedArray
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
@@ -46,7 +45,7 @@ def correlate(
         spread: put so many zeros, less 1, between two samples of the image; none by default.
     """
     layout = lax.conv_dimension_numbers(x.shape, kernel.shape, channels_last(len(strides)))
-    return correlate_p.bind(
+    return _bound(
         x,
         kernel,
         strides=tuple(strides),
@@ -60,6 +59,16 @@ def correlate(
 correlate_p = Primitive("medjax_correlate")
 """Bilinear ``(x, kernel)``: a convolution with any order of axes, ``layout``, of which ``spread``
 puts zeros between the samples of ``x``; see `correlate` for the rest."""
+
+
+def _bound(x: Array, kernel: Array, **settings) -> Array:
+    """The primitive, of arguments that vary over the same axes of a mesh in `jax.shard_map`."""
+    axes = [jax.typeof(each).mat.varying for each in (x, kernel)]
+    x, kernel = (
+        lax.pcast(each, tuple(sorted(missing)), to="varying") if missing else each
+        for each, missing in ((x, axes[1] - axes[0]), (kernel, axes[0] - axes[1]))
+    )
+    return correlate_p.bind(x, kernel, **settings)
 
 
 def _plainly(x: Array, kernel: Array, *, strides, edges, spread, dilation, layout) -> Array:
@@ -79,7 +88,7 @@ def _abstract(x, kernel, *, strides, edges, spread, dilation, layout):
     for i, at in enumerate(layout.out_spec[2:]):
         free = _reach(sizes[i], spread[i]) + sum(edges[i]) - _reach(window[i], dilation[i])
         shape[at] = free // strides[i] + 1
-    return ShapedArray(tuple(shape), x.dtype)
+    return x.update(shape=tuple(shape))
 
 
 def _sizes(shape: tuple[int, ...], spec: tuple[int, ...]) -> list[int]:
@@ -104,7 +113,7 @@ def _to_image(ct, x, kernel, *, strides, edges, spread, dilation, layout):
         before = _reach(window, dilation[i]) - 1 - edges[i][0]
         whole = _reach(size, spread[i]) + _reach(window, dilation[i]) - 1
         around.append((before, whole - _reach(outputs, strides[i]) - before))
-    return correlate_p.bind(
+    return _bound(
         ct,
         jnp.flip(kernel, layout.rhs_spec[2:]),
         strides=spread,
@@ -128,7 +137,7 @@ def _to_kernel(ct, x, kernel, *, strides, edges, spread, dilation, layout):
     for i, (size, window, outputs) in enumerate(sizes):
         whole = _reach(outputs, strides[i]) + _reach(window, dilation[i]) - 1
         around.append((edges[i][0], whole - _reach(size, spread[i]) - edges[i][0]))
-    return correlate_p.bind(
+    return _bound(
         x,
         ct,
         strides=dilation,
@@ -153,10 +162,10 @@ def _bilinear(primals, tangents, **settings):
     (x, kernel), (dx, dkernel) = primals, tangents
     terms = []
     if type(dx) is not ad.Zero:
-        terms.append(correlate_p.bind(dx, kernel, **settings))
+        terms.append(_bound(dx, kernel, **settings))
     if type(dkernel) is not ad.Zero:
-        terms.append(correlate_p.bind(x, dkernel, **settings))
-    return correlate_p.bind(x, kernel, **settings), functools.reduce(jnp.add, terms)
+        terms.append(_bound(x, dkernel, **settings))
+    return _bound(x, kernel, **settings), functools.reduce(jnp.add, terms)
 
 
 def _batched(args, dims, *, layout, **settings):
@@ -167,7 +176,7 @@ def _batched(args, dims, *, layout, **settings):
             at_x,
             layout.lhs_spec[0],
             layout.out_spec[0],
-            lambda joined: correlate_p.bind(joined, kernel, layout=layout, **settings),
+            lambda joined: _bound(joined, kernel, layout=layout, **settings),
         )
     if at_x is None:  # the kernels' outputs are outputs of one kernel
         return _joined(
@@ -175,10 +184,10 @@ def _batched(args, dims, *, layout, **settings):
             at_kernel,
             layout.rhs_spec[0],
             layout.out_spec[1],
-            lambda joined: correlate_p.bind(x, joined, layout=layout, **settings),
+            lambda joined: _bound(x, joined, layout=layout, **settings),
         )
     x, kernel = jnp.moveaxis(x, at_x, 0), jnp.moveaxis(kernel, at_kernel, 0)
-    one = functools.partial(correlate_p.bind, layout=layout, **settings)
+    one = functools.partial(_bound, layout=layout, **settings)
     plain = functools.partial(_plainly, layout=layout, **settings)
     # Each with a kernel of its own would be groups of channels, slow on CPU.
     return lax.platform_dependent(

@@ -89,6 +89,23 @@ def test_in_a_branch_axes_are_in_the_order_that_is_fast_on_cpu():
     assert set(orders) == {"[b, 0, 1, f]x[0, 1, i, o]->[b, 0, 1, f]"}
 
 
+def test_gradients_over_parts_of_a_batch_add_up():
+    settings = CASES["plain"][2:]
+
+    def gradients(kernel, x):
+        return jax.grad(lambda *pair: jnp.sum(jnp.sin(correlate(*pair, *settings))), (0, 1))(
+            x, kernel
+        )
+
+    mesh = jax.make_mesh((2,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
+    whole, part = jax.sharding.PartitionSpec(), jax.sharding.PartitionSpec("data")
+    # A kernel that is the same on all devices has the sum of their gradients.
+    mapped = jax.shard_map(gradients, mesh=mesh, in_specs=(whole, part), out_specs=(part, whole))
+    with jax.enable_x64(True):
+        x, kernel = (array[0] for array in arrays(CASES["plain"], 1))
+        agree(jax.jit(mapped)(kernel, x), gradients(kernel, x))
+
+
 def test_what_stands_still_costs_nothing():
     case = CASES["plain"]
     x, kernel = (a[0] for a in arrays(case, 1))
