@@ -252,7 +252,10 @@ GANS = {
     "cyclegan": Method("CycleGAN", cyclegan, 8),
     "shape_consistent_gan": Method("shape-consistent GAN", shape_consistent_gan, 8),
 }
-DIFFUSIONS = {"ddpm": Method("DDPM", ddpm), "fast_ddpm": Method("Fast-DDPM", fast_ddpm)}
+DIFFUSIONS = {
+    "ddpm": Method("DDPM", ddpm, 16),
+    "fast_ddpm": Method("Fast-DDPM", fast_ddpm, 16),
+}
 METHODS = GANS | DIFFUSIONS
 
 

@@ -32,6 +32,7 @@ import short_runs  # noqa: E402
 import simulated_brain  # noqa: E402
 
 ASKED = ("dcgan", "stylegan2", "ddpm", "fast_ddpm")
+COUNT = 500  # images of each kind that are compared, at most
 SHOWN = 12  # samples a row of the picture
 REAL = "training slices themselves"
 
@@ -172,9 +173,9 @@ def main() -> None:
     options = parser.parse_args()
     jax.config.update("jax_compilation_cache_dir", str(options.runs.absolute() / "programs"))
     data, other = slices(options.subjects, 0), slices(options.subjects, 1)
-    held = simulated_brain.unscaled(simulated_brain.scaled(other.t1))
-    real = simulated_brain.unscaled(simulated_brain.scaled(data.t1))
+    held, real = (simulated_brain.unscaled(simulated_brain.scaled(a.t1)) for a in (other, data))
     extract = extractor(real)
+    held, real = held[:COUNT], real[:COUNT]
     folder = options.runs / f"{options.teraflop:g}-{options.subjects}"
     results = {"real": [{"scores": judged(extract, held, real)}]}
     for name in options.methods:
