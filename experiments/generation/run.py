@@ -22,6 +22,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from medjax.core.files import replacing
 from medjax.metrics import generative
 
 HERE = Path(__file__).parent
@@ -43,11 +44,20 @@ def slices(subjects: int, seed: int) -> simulated_brain.Slices:
     return simulated_brain.slices("train", subjects, each=4, size=size, spacing=6.0, seed=seed)
 
 
-def extractor(images: np.ndarray) -> generative.FeatureExtractor:
-    """Learned from the training images, the same for all methods."""
-    return generative.from_backbone(
-        features.network(), features.pretrained(images), name=features.NAME
-    )
+def extractor(images: np.ndarray, folder: Path) -> generative.FeatureExtractor:
+    """Learned from the training images, once for all that is kept in a folder."""
+    path = folder / f"features-{len(images)}.npz"
+    if not path.exists():
+        learned = jax.tree.leaves(features.pretrained(images))
+        folder.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as draft, draft.open("wb") as file:
+            np.savez(file, *learned)
+    with np.load(path, allow_pickle=False) as stored:
+        leaves = list(stored.values())
+    network = features.network()
+    tree = jax.eval_shape(network.init, jax.random.key(0), images[:1])
+    variables = jax.tree.unflatten(jax.tree.structure(tree), leaves)
+    return generative.from_backbone(network, variables, name=features.NAME)
 
 
 def operations(name: str, data: simulated_brain.Slices) -> float:
@@ -174,7 +184,7 @@ def main() -> None:
     jax.config.update("jax_compilation_cache_dir", str(options.runs.absolute() / "programs"))
     data, other = slices(options.subjects, 0), slices(options.subjects, 1)
     held, real = (simulated_brain.unscaled(simulated_brain.scaled(a.t1)) for a in (other, data))
-    extract = extractor(real)
+    extract = extractor(real, options.runs)
     held, real = held[:COUNT], real[:COUNT]
     folder = options.runs / f"{options.teraflop:g}-{options.subjects}"
     results = {"real": [{"scores": judged(extract, held, real)}]}

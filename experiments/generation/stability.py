@@ -1,6 +1,6 @@
 """Each GAN at one setting and five seeds: does it end without collapse?
 
-    python experiments/generation/stability.py [--seeds 0 1 2 3 4] [--steps 800]
+    python experiments/generation/stability.py [--seeds 0 1 2 3 4] [--steps 400]
 
 Trains every method of `methods.GANS` on the slices of `run.py` and judges the variety of what
 it makes by `medjax.metrics.generative.mode_collapse`, by the features that SimCLR learned from
@@ -50,6 +50,7 @@ def made(name: str, state, program: short_runs.Programs, data, count: int) -> np
 def judged(name: str, seed: int, steps: int, data, extract) -> dict:
     """Train one, and say what became of it."""
     method = methods.GANS[name]
+    steps *= method.length
     program = methods.programs(name, steps)
     end = short_runs.train(
         program,
@@ -65,6 +66,7 @@ def judged(name: str, seed: int, steps: int, data, extract) -> dict:
     found = generative.mode_collapse(extract(real), extract(images))
     print(f"{name}, seed {seed}: {found}", flush=True)
     return {
+        "steps": steps,
         "collapsed": found.collapsed,
         **{name: getattr(found, name).value for name in SHARES},
         "fid": generative.frechet_distance(extract(real), extract(images)).value,
@@ -75,11 +77,12 @@ def judged(name: str, seed: int, steps: int, data, extract) -> dict:
     }
 
 
-def markdown(found: dict[str, list[dict]], steps: int) -> str:
+def markdown(found: dict[str, list[dict]]) -> str:
     """A row a method."""
+    shares = " | ".join(SHARES)
     lines = [
-        f"| | without collapse | near real | {' | '.join(SHARES)} | FID | real, fake accuracy |",
-        f"|---|{'--:|' * (len(SHARES) + 4)}",
+        f"| | steps | without collapse | near real | {shares} | FID | real, fake accuracy |",
+        f"|---|{'--:|' * (len(SHARES) + 5)}",
     ]
     for name, rows in found.items():
         varied = sum(not row["collapsed"] and row["finite"] for row in rows)
@@ -92,13 +95,13 @@ def markdown(found: dict[str, list[dict]], steps: int) -> str:
         ]
         label = methods.GANS[name].label
         lines.append(
-            f"| {label} | {varied} of {len(rows)} | {near} of {len(rows)} | {' | '.join(cells)} "
-            f"| {', '.join(right)} |"
+            f"| {label} | {rows[0]['steps']} | {varied} of {len(rows)} | {near} of {len(rows)} "
+            f"| {' | '.join(cells)} | {', '.join(right)} |"
         )
     # One, unless what was kept is of another version's features, which are then no comparison.
     extractors = sorted({row["features"] for rows in found.values() for row in rows})
     lines.append(
-        f"\n{steps} steps. From spread to precision, shares of what real slices score: below "
+        "\nFrom spread to precision, shares of what real slices score: below "
         f"{generative.collapse.COLLAPSED} is collapse, or of precision not near real. "
         f"Features: {'; '.join(extractors)}."
     )
@@ -109,14 +112,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--methods", nargs="+", choices=methods.GANS, default=list(methods.GANS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
-    parser.add_argument("--steps", type=int, default=800)
+    parser.add_argument("--steps", type=int, default=400, help="times a method's length")
     parser.add_argument("--subjects", type=int, default=250)
     parser.add_argument("--runs", type=Path, default=Path("runs/generation"))
     parser.add_argument("--out", type=Path, default=HERE)
     options = parser.parse_args()
     jax.config.update("jax_compilation_cache_dir", str(options.runs.absolute() / "programs"))
     data = run.slices(options.subjects, 0)
-    extract = run.extractor(simulated_brain.unscaled(simulated_brain.scaled(data.t1)))
+    real = simulated_brain.unscaled(simulated_brain.scaled(data.t1))
+    extract = run.extractor(real, options.runs)
     folder = options.runs / f"stability-{options.steps}-{options.subjects}"
     found = {
         name: [
@@ -129,7 +133,7 @@ def main() -> None:
         for name in options.methods
     }
     summary = {"versions": short_runs.versions(), "seeds": options.seeds, "found": found}
-    text = markdown(found, options.steps)
+    text = markdown(found)
     short_runs.written(options.out, summary, text, names=("stability.json", "stability.md"))
 
 

@@ -140,6 +140,7 @@ def semi_supervised_gan(
     label: str = "label",
     image: str = "image",
     latent: int = 128,
+    adversary: float = 0.0,
     **options: Any,
 ) -> Learner:
     """A classifier that learns from images without labels too (Salimans et al. 2016).
@@ -158,6 +159,9 @@ def semi_supervised_gan(
         label: the batch's entry of classes, integer ``(batch,)``; -1 is an image without one.
         image: the batch's entry of images.
         latent: channels of the noise.
+        adversary: weight of the generator's non-saturating loss beside the features, which is
+            how Odena 2016 (arXiv:1606.01583) trains it. Features alone, as Salimans et al. have
+            it, do for the classifier; the images are then of few kinds.
         **options: of `adversarial`.
 
     Returns:
@@ -194,8 +198,7 @@ def semi_supervised_gan(
         judge,
         generator_optimizer,
         classifier_optimizer,
-        # Features alone move the generator.
-        loss=loss._replace(generator=lambda real, fake: jnp.zeros_like(fake)),
+        loss=loss._replace(generator=lambda real, fake: adversary * loss.generator(real, fake)),
         inputs=latents(latent),
         image=image,
         read=lambda output: jax.nn.logsumexp(output.logits, -1),

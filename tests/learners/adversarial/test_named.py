@@ -15,6 +15,7 @@ from medjax.learners.adversarial.infilling import border
 from medjax.learners.top_gan import top_gan
 from medjax.losses.adversarial import least_squares
 from medjax.losses.overlap import cross_entropy
+from medjax.models.generative import DCGANDiscriminator, DCGANGenerator
 
 KEY = jax.random.key(0, impl="rbg")
 SGD = optax.sgd(0.1)
@@ -220,3 +221,25 @@ def test_top_gan_begins_as_the_discriminator_with_another_head():
     assert state.params["head"]["kernel"].shape == (4, 3)
     with pytest.raises(InputError, match="pretrained: in: expected arrays"):
         jax.eval_shape(top_gan(Judge(3, width=5), SGD, pretrained).init, KEY, batch())
+
+
+def test_a_semi_supervised_generator_may_have_an_adversary_beside_the_features():
+    networks = (
+        DCGANGenerator((4, 4), 1, (4,), norm="none"),
+        DCGANDiscriminator(2, widths=(4,), norm="none"),
+    )
+    x = jnp.asarray(np.random.default_rng(0).standard_normal((4, 4, 4, 1)), jnp.float32)
+    batch = {"image": x, "label": jnp.asarray([0, 1, -1, -1]), "index": jnp.arange(4)}
+
+    def learner(adversary):
+        return adversarial.semi_supervised_gan(*networks, SGD, SGD, latent=3, adversary=adversary)
+
+    state = jax.jit(learner(0.0).init)(KEY, batch)
+
+    def loss(adversary):
+        gradients = jax.jit(learner(adversary).phases[-1].gradients)
+        return gradients(state, batch, KEY).scalars["generator_loss"]
+
+    features, both, thrice = (float(loss(weight)) for weight in (0.0, 1.0, 3.0))
+    assert both - features > 0.1  # near ln 2 at the start
+    np.testing.assert_allclose(thrice - features, 3 * (both - features), rtol=1e-5)
