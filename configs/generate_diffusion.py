@@ -6,16 +6,18 @@
     medjax show configs/generate_diffusion.py --method edm --size 64 64 64
 
 The learners are those of `medjax.learners.diffusion`, the denoiser DDPM's U-Net with attention
-on its two coarsest levels; an average of the parameters is what is kept. Without a store,
-'show' works and 'train' does not.
+on its two coarsest levels; an average of the parameters is what is kept. The run's folder has
+pictures of the same sixteen noises at every so many steps in ``samples/``, and at the end the
+film of them. Without a store, 'show' works and 'train' does not.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from medjax import data, learners, training
@@ -45,6 +47,8 @@ def experiment(
     placement: str = "data",
     on_error: Literal["raise", "skip"] = "raise",
     checkpoint_every: int = 500,
+    draw_every: int = 5000,
+    draw_levels: int = 100,
     seed: int = 0,
 ) -> training.Experiment:
     """One run.
@@ -69,6 +73,8 @@ def experiment(
         placement: of state and batch over the devices, such as data or fsdp.
         on_error: stop at a case that cannot be read, or skip and list it.
         checkpoint_every: steps between checkpoints.
+        draw_every: steps between pictures.
+        draw_levels: of DDPM's thousand, which samples go through; the others have their own.
         seed: of everything random.
     """
     if not low < high:
@@ -85,7 +91,15 @@ def experiment(
     warmup = optax.linear_schedule(0.0, learning_rate, min(1000, max(1, steps // 10)))
     optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(warmup))
     make = {"ddpm": diffusion.ddpm, "fast_ddpm": diffusion.fast_ddpm, "edm": diffusion.edm}[method]
-    learner = learners.averaged(make(module, optimizer, clip=(-1.0, 1.0)), average)
+    options: dict[str, Any] = {"clip": (-1.0, 1.0)}
+    if method == "ddpm":
+        levels = diffusion.linear()
+        options["sampling"] = diffusion.select(levels, diffusion.few(draw_levels, len(levels)))
+    learner = learners.averaged(make(module, optimizer, **options), average)
+    drawn = {
+        "image": np.zeros((16, *size, channels), np.float32),  # none of which is looked at
+        "index": np.arange(16, dtype=np.int32),
+    }
 
     def scaled(key, batch):
         image = 2 * (batch["image"] - low) / (high - low) - 1
@@ -104,6 +118,7 @@ def experiment(
         steps=steps,
         seed=seed,
         checkpoint_every=checkpoint_every,
+        samples=training.Samples(batch=drawn, every=draw_every),
         placement=training.Placement.parse(placement),
         pretrained=learners.variables_of,
     )

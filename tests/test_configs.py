@@ -102,6 +102,11 @@ def test_a_config_is_consistent(path, tmp_path):
     for name, parameter in inspect.signature(function).parameters.items():
         assert f" {name}: " in inspect.getdoc(function), f"{path.name}: {name} is not documented"
         assert parameter.kind is parameter.KEYWORD_ONLY
+    if experiment.samples is not None:
+        samples = experiment.samples
+        made = jax.eval_shape(experiment.learner.predict, state, samples.batch)
+        rank = len(experiment.example["image"].shape)
+        assert jax.eval_shape(samples.view, made).ndim == rank
     if experiment.evaluation is None:  # features and generated images are judged elsewhere
         return
     prepared = jax.eval_shape(experiment.evaluation.prepare, key, experiment.example)
