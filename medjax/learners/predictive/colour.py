@@ -35,6 +35,7 @@ def colourisation(
     optimizer: optax.GradientTransformation,
     *,
     kind: str = "colour",
+    width: int = 256,
     image: str = "image",
 ) -> Learner:
     """Colourisation of Zhang et al. 2016 (arXiv:1603.08511), and its like for grey images.
@@ -55,6 +56,7 @@ def colourisation(
         backbone: any, without head.
         optimizer: any Optax transformation.
         kind: see `Kind`.
+        width: see `medjax.models.pretraining.Hypercolumn`.
         image: see `pretext`.
 
     Returns:
@@ -86,7 +88,7 @@ def colourisation(
         return entropy.mean(axis=tuple(range(1, entropy.ndim)))
 
     task, view = (coloured, lightness) if kind == "colour" else (remapped, lambda x: x)
-    return pretext(ColourModel(backbone), task, loss, optimizer, image=image, view=view)
+    return pretext(ColourModel(backbone, width), task, loss, optimizer, image=image, view=view)
 
 
 def lightness(image: Array) -> Float[Array, "batch *spatial 3"]:

@@ -33,6 +33,7 @@ def inpainting(
     *,
     boxes: int = 5,
     size: tuple[float, float] = (0.2, 0.35),
+    width: int = 512,
     image: str = "image",
 ) -> Learner:
     """Context encoder of Pathak et al. 2016 (arXiv:1604.07379), without its adversary.
@@ -48,6 +49,7 @@ def inpainting(
         boxes: number of boxes; the default ones hide about a third of a picture and a tenth
             of a volume.
         size: least and largest side of a box in parts of the image's.
+        width: see `medjax.models.pretraining.Restorer`.
         image: see `pretext`.
 
     Returns:
@@ -63,7 +65,7 @@ def inpainting(
         x, mask = target
         return masked_mean((restored - x.astype(restored.dtype)) ** 2, mask)
 
-    return pretext(Restorer(backbone), task, loss, optimizer, image=image)
+    return pretext(Restorer(backbone, width), task, loss, optimizer, image=image)
 
 
 def context_restoration(

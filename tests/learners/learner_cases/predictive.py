@@ -8,6 +8,7 @@ import optax
 import tiny
 
 from medjax.core.arrays import per_sample
+from medjax.layers import Conv
 from medjax.learners import predictive
 from medjax.models.backbone import Backbone, Features
 from medjax.models.pretraining import MAEDecoder
@@ -24,7 +25,7 @@ class Tiny(Backbone):
     def features(self, x, train=False):
         maps = []
         for width in (16, 32):
-            x = nn.Conv(width, (3,) * (x.ndim - 2), strides=2, use_bias=False)(x)
+            x = Conv(width, strides=2, use_bias=False)(x)
             x = nn.relu(nn.BatchNorm(use_running_average=not train)(x))
             maps.append(x)
         return Features(x.mean(axis=tuple(range(1, x.ndim - 1))), tuple(maps))
@@ -42,8 +43,8 @@ def unet():
 MAKE = {
     "mae": lambda: predictive.mae(vit(), ADAM, decoder=MAEDecoder(32, 1, 2)),
     "simmim": lambda: predictive.simmim(vit(), ADAM, unit=4),
-    "inpainting": lambda: predictive.inpainting(Tiny(), ADAM),
-    "colourisation": lambda: predictive.colourisation(Tiny(), ADAM, kind="intensity"),
+    "inpainting": lambda: predictive.inpainting(Tiny(), ADAM, width=32),
+    "colourisation": lambda: predictive.colourisation(Tiny(), ADAM, kind="intensity", width=32),
     "relative_patch": lambda: predictive.relative_patch(Tiny(), ADAM, patch=2),
     "jigsaw": lambda: predictive.jigsaw(Tiny(), ADAM, grid=2, count=8, hidden=64),
     "rotation": lambda: predictive.rotation(Tiny(), ADAM),
