@@ -1,10 +1,10 @@
 """Ten detectors of anomalies and four controls on lesions that they have never seen.
 
-    python experiments/anomaly/run.py [--seeds 0 1 2] [--steps 800] [--scanners one many]
+    python experiments/anomaly/run.py [--seeds 0 1 2] [--steps 800] [--scanners one]
 
 Each method learns from axial T1 slices of healthy simulated subjects (32 x 32 pixels of 6 mm)
-and then scores slices of other subjects, each as it is and with a lesion: once with all subjects
-in about one scanner, and once with a contrast and shading of each subject's own. Reported are how
+and then scores slices of other subjects, each as it is and with a lesion: with all subjects
+in about one scanner, or with a contrast and shading of each subject's own. Reported are how
 well an image's score tells ill from healthy (area under the ROC, by kind of lesion, and of the
 score that the highest mean of 3 x 3 places would be), and how well a place's score finds the
 lesion (average precision in each ill slice, and over all slices), and the best Dice that a
