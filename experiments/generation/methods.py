@@ -105,18 +105,23 @@ def acgan(steps):
     return adversarial.acgan(*networks, latent=LATENT, average=0.99)
 
 
-def partly(key, batch):
-    """A tenth is labelled."""
-    return {**batch, "label": jnp.where(batch["index"] % 10 == 0, batch["label"], -1)}
+def partly(every: int):
+    """One in so many is labelled."""
+
+    def known(key, batch):
+        return {**batch, "label": jnp.where(batch["index"] % every == 0, batch["label"], -1)}
+
+    return known
 
 
 def semi_supervised_gan(steps):
     networks = players(norm="none", classes=CLASSES)
     learner = adversarial.semi_supervised_gan(*networks, latent=LATENT, adversary=1.0, average=0.99)
-    return learners.augmented(learner, partly)
+    return learners.augmented(learner, partly(10))
 
 
 def triple_gan(steps):
+    """Half are labelled: what its discriminator takes for real are labelled images alone."""
     generator, discriminator, *_ = players(norm="none", known=CLASSES, labels=CLASSES)
     learner = adversarial.triple_gan(
         generator,
@@ -127,7 +132,7 @@ def triple_gan(steps):
         latent=LATENT,
         average=0.99,
     )
-    return learners.augmented(learner, partly)
+    return learners.augmented(learner, partly(2))
 
 
 def stylegan2(steps):
@@ -248,7 +253,7 @@ GANS = {
     "wgan_gp": Method("WGAN-GP", wgan_gp, 160),
     "cgan": Method("conditional GAN", cgan),
     "acgan": Method("AC-GAN", acgan),
-    "semi_supervised_gan": Method("semi-supervised GAN", semi_supervised_gan),
+    "semi_supervised_gan": Method("semi-supervised GAN", semi_supervised_gan, length=2),
     "triple_gan": Method("Triple-GAN", triple_gan, length=3),
     "stylegan2": Method("StyleGAN2", stylegan2, length=2),
     "pix2pix": Method("pix2pix", pix2pix, 8),

@@ -121,11 +121,11 @@ def main() -> None:
     data = run.slices(options.subjects, 0)
     real = simulated_brain.unscaled(simulated_brain.scaled(data.t1))
     extract = run.extractor(real, options.runs)
-    folder = options.runs / f"stability-{options.steps}-{options.subjects}"
+    folder = options.runs / f"stability-{options.subjects}"
     found = {
         name: [
             short_runs.kept(
-                folder / f"{name}-{seed}.json",
+                folder / f"{name}-{options.steps * methods.GANS[name].length}-{seed}.json",
                 functools.partial(judged, name, seed, options.steps, data, extract),
             )
             for seed in options.seeds
