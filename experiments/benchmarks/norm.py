@@ -1,9 +1,10 @@
-"""Norms and their gradients against Flax's, and sums of an image against `jnp.sum`.
+"""Norms, dense layers and their gradients against Flax's, and sums of an image against `jnp.sum`.
 
     python experiments/benchmarks/norm.py [--rounds 15] [--cpu]
 
 SiLU of each norm of an image, as networks have it, and the gradient in the image and in the
-parameters; the sum over all places that is the gradient of a bias. With XLA's defaults and with
+parameters; the sum over all places that is the gradient of a bias; two dense layers of tokens and
+their gradients. With XLA's defaults and with
 the options of `medjax.training.on_all_cores`. Ways are timed in turn, and the medians printed
 with the ratio of Flax's time to ours. Takes half a minute.
 """
@@ -17,16 +18,26 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from medjax.layers.dense import Dense
 from medjax.layers.spread import total
 from medjax.layers.standardise import BatchNorm, GroupNorm
 from medjax.training import on_all_cores
 
 SHAPES = ((8, 64, 64, 64), (8, 16, 16, 128))
+TOKENS = (8, 256, 192)
 OPTIONS = {"epsilon": 1e-5, "use_fast_variance": False}
 NORMS = {
     "group": (GroupNorm(8), nn.GroupNorm(8, **OPTIONS)),
     "instance": (GroupNorm(0), nn.InstanceNorm(**OPTIONS)),
     "batch": (BatchNorm(train=True), nn.BatchNorm(False, momentum=0.9, **OPTIONS)),
+}
+
+
+DENSE = {
+    "two dense layers": tuple(
+        nn.Sequential([layer(4 * TOKENS[-1]), nn.silu, layer(TOKENS[-1])])
+        for layer in (Dense, nn.Dense)
+    )
 }
 
 
@@ -49,11 +60,14 @@ def works(shape):
     x, ct = (
         jnp.asarray(np.random.default_rng(seed).normal(size=shape), jnp.float32) for seed in (0, 1)
     )
-    for name, pair in NORMS.items():
+    tokens = len(shape) == 3
+    for name, pair in (DENSE if tokens else NORMS).items():
         variables = pair[1].init(jax.random.key(0, impl="rbg"), x)
         for kind, way in (("", forward), (", gradients", backward)):
-            yield f"{name} norm{kind}", (variables, x, ct), [way(module) for module in pair]
-    yield "sum of a bias", (x,), [total, lambda x: x.sum((0, 1, 2))]
+            title = f"{name}{kind}" if tokens else f"{name} norm{kind}"
+            yield title, (variables, x, ct), [way(module) for module in pair]
+    if not tokens:
+        yield "sum of a bias", (x,), [total, lambda x: x.sum((0, 1, 2))]
 
 
 def compared(functions, args, options, rounds, clock):
@@ -78,7 +92,7 @@ def main():
     print(f"jax {jax.__version__}, {jax.devices()[0].device_kind}\n")
     print("| image | work | options | flax, ms | medjax, ms | flax / medjax |")
     print("|---|---|---|--:|--:|--:|")
-    for shape in SHAPES:
+    for shape in (*SHAPES, TOKENS):
         for name, args, functions in works(shape):
             for kind, options in kinds.items():
                 own, other = compared(functions, args, options, asked.rounds, clock)

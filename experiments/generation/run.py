@@ -197,11 +197,16 @@ def main() -> None:
             )
             for seed in options.seeds
         ]
+    seen = ("log", "shown")  # stay in ``--runs``
+    scores = {
+        name: [{k: v for k, v in row.items() if k not in seen} for row in rows]
+        for name, rows in results.items()
+    }
     summary = {
         "versions": short_runs.versions(),
         "settings": {"teraflop": options.teraflop, "subjects": options.subjects},
         "seeds": options.seeds,
-        "results": results,
+        "results": scores,
     }
     short_runs.written(options.out, summary, markdown(summary))
     made = [np.asarray(results[name][0]["shown"]) for name in options.methods]

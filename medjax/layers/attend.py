@@ -12,6 +12,7 @@ from medjax.core.types import Array, Float
 
 from .attention import INIT, attend
 from .conv import Conv
+from .dense import Dense
 from .squeeze import ChannelAttention, SqueezeExcitation
 
 ImageAttention = Literal["none", "se", "spatial", "cbam", "nonlocal"]
@@ -84,10 +85,10 @@ class NonLocal(nn.Module):
         tokens = x.reshape(x.shape[0], -1, channels)
 
         def embedded(name: str) -> Array:
-            return nn.Dense(inner, dtype=self.dtype, name=name)(tokens)[:, :, None]
+            return Dense(inner, dtype=self.dtype, name=name)(tokens)[:, :, None]
 
         y = attend(embedded("query"), embedded("key"), embedded("value"))
-        y = nn.Dense(channels, dtype=self.dtype, kernel_init=INIT, name="out")(y[:, :, 0])
+        y = Dense(channels, dtype=self.dtype, kernel_init=INIT, name="out")(y[:, :, 0])
         return x + y.reshape(x.shape).astype(x.dtype)
 
 

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from medjax.core.errors import InputError
 from medjax.core.types import Array, Bool, Float
 
+from .dense import Dense
 from .layer_norm import LayerNorm
 
 Implementation = Literal["xla", "cudnn"] | None
@@ -175,15 +176,15 @@ class MultiHeadAttention(nn.Module):
 
         def project(tokens: Array, parts: int, name: str) -> list[Array]:
             shape = (parts, self.heads, channels // self.heads)
-            dense = nn.DenseGeneral(
+            dense = Dense(
                 shape,
                 use_bias=self.qkv_bias,
                 dtype=self.dtype,
                 kernel_init=self.kernel_init,
                 name=name,
             )
-            y = dense(tokens)
-            return [y[:, :, i] for i in range(parts)]
+            # Split, and not indexed: gradients are then put together, not padded and added.
+            return [part[:, :, 0] for part in jnp.split(dense(tokens), parts, axis=2)]
 
         if context is None:
             query, key, value = project(x, 3, "qkv")
@@ -198,6 +199,5 @@ class MultiHeadAttention(nn.Module):
             y = linear_attention(query, key, value)
         else:
             y = attend(query, key, value, bias, mask, implementation=self.implementation)
-        return nn.DenseGeneral(
-            channels, axis=(-2, -1), dtype=self.dtype, kernel_init=self.kernel_init, name="out"
-        )(y)
+        out = Dense(channels, dtype=self.dtype, kernel_init=self.kernel_init, axes=2, name="out")
+        return out(y)

@@ -146,13 +146,21 @@ def _whole(
     for axis, k, step in zip(axes, window, dilation, strict=True):
         reach = (kernel.shape[k] - 1) * step + 1
         x = lax.slice_in_dim(x, 0, reach, step, axis)
-    over = (channels, *axes), (inputs, *window)
-    # The first is copied into another order, so let it be the one with fewer rows.
-    if x.shape[batch] > kernel.shape[outputs]:
-        y = lax.dot_general(kernel, x, ((over[1], over[0]), ((), ()))).T
-    else:
-        y = lax.dot_general(x, kernel, (over, ((), ())))
+    # What is summed lies along one axis: along several XLA copies an operand into another order.
+    pairs = sorted(zip((channels, *axes), (inputs, *window), strict=True))
+    over_image, over_window = zip(*pairs, strict=True)
+    rows, at = _matrix(x, batch, over_image)
+    columns, below = _matrix(kernel, outputs, over_window)
+    y = lax.dot_general(rows, columns, (((at,), (below,)), ((), ())))
     return y.reshape(y.shape[0], *(1,) * len(axes), y.shape[1])
+
+
+def _matrix(x: Array, kept: int, over: tuple[int, ...]) -> tuple[Array, int]:
+    """``x`` with the axes ``over`` as one, and which of the two that is: the second where the
+    kept axis lies outermost."""
+    if kept == 0:
+        return x.transpose(kept, *over).reshape(x.shape[kept], -1), 1
+    return x.transpose(*over, kept).reshape(-1, x.shape[kept]), 0
 
 
 def _as_image(x: Array, spec: tuple[int, ...]) -> Array:

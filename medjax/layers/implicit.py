@@ -15,6 +15,7 @@ from medjax.core.errors import InputError
 from medjax.core.types import Array, Float
 
 from .conv import Conv, Size, per_axis
+from .dense import Dense
 from .patch import PatchEmbed, patch_grid
 from .position import grid_coordinates, sinusoidal
 from .unfold import unfolded
@@ -53,10 +54,9 @@ class LocalImplicit(nn.Module):
         at = [places(n, m) for n, m in zip(grid, sizes, strict=True)]
         cell = [n / m for n, m in zip(grid, sizes, strict=True)]
         layers = [
-            nn.Dense(width, dtype=self.dtype, name=f"hidden{i}")
-            for i, width in enumerate(self.hidden)
+            Dense(width, dtype=self.dtype, name=f"hidden{i}") for i, width in enumerate(self.hidden)
         ]
-        head = nn.Dense(self.channels, name="head")
+        head = Dense(self.channels, name="head")
 
         total = None
         for corner in itertools.product((0, 1), repeat=ndim):

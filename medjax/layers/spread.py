@@ -23,23 +23,28 @@ from medjax.core.types import Array, Float
 from .on_cpu import is_alone, lowered_for_cpu, used_whole
 
 
-def spread(
-    values: Float[Array, "*lead channel"], sizes: tuple[int, ...]
-) -> Float[Array, "*lead *size channel"]:
-    """``values`` at each place of new axes of these sizes, before the last axis."""
-    return spread_p.bind(values, sizes=tuple(sizes)) if sizes else values
+def spread(values: Float[Array, "..."], sizes: tuple[int, ...], tail: int = 1) -> Array:
+    """``values`` at each place of new axes of these sizes, before the last ``tail`` axes.
+
+    Args:
+        values: ``(*lead, *channel)``.
+        sizes: of the new axes.
+        tail: axes of channels.
+
+    Returns:
+        ``(*lead, *sizes, *channel)``.
+    """
+    return spread_p.bind(values, sizes=tuple(sizes), tail=tail) if sizes else values
 
 
-def total(x: Float[Array, "*lead *size channel"], lead: int = 0) -> Float[Array, "*lead channel"]:
-    """The sum over all axes but the first ``lead`` and the last."""
-    return total_p.bind(x, lead=lead) if x.ndim > lead + 1 else x
+def total(x: Float[Array, "..."], lead: int = 0, tail: int = 1) -> Array:
+    """The sum over all axes but the first ``lead`` and the last ``tail``."""
+    return total_p.bind(x, lead=lead, tail=tail) if x.ndim > lead + tail else x
 
 
-def biased(
-    x: Float[Array, "*place channel"], bias: Float[Array, " channel"]
-) -> Float[Array, "*place channel"]:
-    """A constant a channel added; of the dtype of ``x``."""
-    return x + spread(bias.astype(x.dtype), x.shape[:-1])
+def biased(x: Float[Array, "..."], bias: Float[Array, "..."]) -> Array:
+    """A constant a channel added to ``(*place, *channel)``; of the dtype of ``x``."""
+    return x + spread(bias.astype(x.dtype), x.shape[: x.ndim - bias.ndim], bias.ndim)
 
 
 PARTS = 16
@@ -49,22 +54,28 @@ spread_p = Primitive("medjax_spread")
 total_p = Primitive("medjax_total")
 
 
-def _spread(values: Array, *, sizes: tuple[int, ...]) -> Array:
-    shape = (*values.shape[:-1], *sizes, values.shape[-1])
-    kept = (*range(values.ndim - 1), len(shape) - 1)
+def _widened(shape: tuple[int, ...], sizes: tuple[int, ...], tail: int) -> tuple[int, ...]:
+    at = len(shape) - tail
+    return (*shape[:at], *sizes, *shape[at:])
+
+
+def _spread(values: Array, *, sizes: tuple[int, ...], tail: int) -> Array:
+    shape = _widened(values.shape, sizes, tail)
+    kept = (*range(values.ndim - tail), *range(len(shape) - tail, len(shape)))
     return jax.lax.broadcast_in_dim(values, shape, kept)
 
 
-def _total(x: Array, *, lead: int) -> Array:
-    return jnp.sum(x, axis=tuple(range(lead, x.ndim - 1)))
+def _total(x: Array, *, lead: int, tail: int) -> Array:
+    return jnp.sum(x, axis=tuple(range(lead, x.ndim - tail)))
 
 
-def _total_on_cpu(x: Array, *, lead: int) -> Array:
-    kept, places = x.shape[:lead], math.prod(x.shape[lead:-1])
+def _total_on_cpu(x: Array, *, lead: int, tail: int) -> Array:
+    kept, channels = x.shape[:lead], x.shape[x.ndim - tail :]
+    places = math.prod(x.shape[lead : x.ndim - tail])
     # Of one long sum several, which are faster; not of an array whose parts lie elsewhere.
     long = places >= PARTS**2 and places % PARTS == 0 and math.prod(kept) == 1
     parts = PARTS if long and is_alone() else 1
-    x = used_whole(x).reshape(math.prod(kept) * parts, places // parts, x.shape[-1])
+    x = used_whole(x).reshape(math.prod(kept) * parts, places // parts, *channels)
     ones = jnp.ones((x.shape[0], 1, x.shape[1]), x.dtype)
     y = jax.lax.dot_general(
         ones,
@@ -73,37 +84,39 @@ def _total_on_cpu(x: Array, *, lead: int) -> Array:
         precision=jax.lax.Precision.HIGHEST,
         preferred_element_type=jnp.float32 if x.dtype.itemsize < 4 else x.dtype,
     )
-    return y.reshape(*kept, parts, x.shape[-1]).sum(lead).astype(x.dtype)
+    return y.reshape(*kept, parts, *channels).sum(lead).astype(x.dtype)
 
 
-def _transposed_spread(ct: Any, values: Any, *, sizes: tuple[int, ...]) -> Any:
-    return [ad.Zero(values.aval) if type(ct) is ad.Zero else total(ct, values.aval.ndim - 1)]
+def _transposed_spread(ct: Any, values: Any, *, sizes: tuple[int, ...], tail: int) -> Any:
+    lead = values.aval.ndim - tail
+    return [ad.Zero(values.aval) if type(ct) is ad.Zero else total(ct, lead, tail)]
 
 
-def _transposed_total(ct: Any, x: Any, *, lead: int) -> Any:
-    return [ad.Zero(x.aval) if type(ct) is ad.Zero else spread(ct, x.aval.shape[lead:-1])]
+def _transposed_total(ct: Any, x: Any, *, lead: int, tail: int) -> Any:
+    sizes = x.aval.shape[lead : x.aval.ndim - tail]
+    return [ad.Zero(x.aval) if type(ct) is ad.Zero else spread(ct, sizes, tail)]
 
 
-def _batched_spread(args: Any, dims: Any, *, sizes: tuple[int, ...]) -> Any:
-    return spread(jnp.moveaxis(args[0], dims[0], 0), sizes), 0
+def _batched_spread(args: Any, dims: Any, *, sizes: tuple[int, ...], tail: int) -> Any:
+    return spread(jnp.moveaxis(args[0], dims[0], 0), sizes, tail), 0
 
 
-def _batched_total(args: Any, dims: Any, *, lead: int) -> Any:
-    return total(jnp.moveaxis(args[0], dims[0], 0), lead + 1), 0
+def _batched_total(args: Any, dims: Any, *, lead: int, tail: int) -> Any:
+    return total(jnp.moveaxis(args[0], dims[0], 0), lead + 1, tail), 0
 
 
-def _abstract_spread(values: Any, *, sizes: tuple[int, ...]) -> ShapedArray:
-    return values.update(shape=(*values.shape[:-1], *sizes, values.shape[-1]))
+def _abstract_spread(values: Any, *, sizes: tuple[int, ...], tail: int) -> ShapedArray:
+    return values.update(shape=_widened(values.shape, sizes, tail))
 
 
-def _abstract_total(x: Any, *, lead: int) -> ShapedArray:
-    return x.update(shape=(*x.shape[:lead], x.shape[-1]))
+def _abstract_total(x: Any, *, lead: int, tail: int) -> ShapedArray:
+    return x.update(shape=(*x.shape[:lead], *x.shape[x.ndim - tail :]))
 
 
 spread_p.def_abstract_eval(_abstract_spread)
 total_p.def_abstract_eval(_abstract_total)
-spread_p.def_impl(jax.jit(spread_p.bind, static_argnames="sizes"))
-total_p.def_impl(jax.jit(total_p.bind, static_argnames="lead"))
+spread_p.def_impl(jax.jit(spread_p.bind, static_argnames=("sizes", "tail")))
+total_p.def_impl(jax.jit(total_p.bind, static_argnames=("lead", "tail")))
 ad.deflinear2(spread_p, _transposed_spread)
 ad.deflinear2(total_p, _transposed_total)
 batching.primitive_batchers[spread_p] = _batched_spread

@@ -16,6 +16,7 @@ from medjax.core.errors import InputError
 from medjax.core.types import Array, Float
 
 from .attention import INIT, Implementation, attend
+from .dense import Dense
 from .patch import from_patches, patch_grid, to_patches
 
 
@@ -128,19 +129,17 @@ class WindowAttention(nn.Module):
             mask = jnp.broadcast_to(jnp.asarray(mask)[None], (batch, *mask.shape))
             mask = mask.reshape(-1, 1, tokens, tokens)
         y = attend(query, key, value, bias, mask, scale=scale, implementation=self.implementation)
-        y = nn.DenseGeneral(
-            channels, axis=(-2, -1), dtype=self.dtype, kernel_init=INIT, name="out"
-        )(y)
+        y = Dense(channels, axes=2, dtype=self.dtype, kernel_init=INIT, name="out")(y)
         y = from_patches(y.reshape(batch, *grid, tokens * channels), windows.sizes, tuple(spatial))
         return jnp.roll(y, windows.shift, axes) if any(windows.shift) else y
 
     def _projected(self, y: Array) -> list[Array]:
         """Queries, keys and values, ``(window, token, head, channel)`` each."""
         shape = (3, self.heads, y.shape[-1] // self.heads)
-        dense = nn.DenseGeneral(
+        dense = Dense(
             shape, use_bias=not self.cosine, dtype=self.dtype, kernel_init=INIT, name="qkv"
         )
-        parts = [dense(y)[:, :, i] for i in range(3)]
+        parts = [part[:, :, 0] for part in jnp.split(dense(y), 3, axis=2)]
         if self.cosine:
             # Keys have none: it would favour a direction, whatever the query.
             for i, name in ((0, "query_bias"), (2, "value_bias")):
@@ -164,8 +163,8 @@ class WindowAttention(nn.Module):
         every = np.asarray(list(itertools.product(*ranges)), np.float32)
         far = 8 * every / np.maximum(np.asarray(self.pretrained or sizes) - 1, 1)
         far = np.sign(far) * np.log2(np.abs(far) + 1) / np.log2(8)
-        y = nn.Dense(512, kernel_init=INIT, name="bias_hidden")(jnp.asarray(far, jnp.float32))
-        y = nn.Dense(self.heads, use_bias=False, kernel_init=INIT, name="bias_out")(nn.relu(y))
+        y = Dense(512, kernel_init=INIT, name="bias_hidden")(jnp.asarray(far, jnp.float32))
+        y = Dense(self.heads, use_bias=False, kernel_init=INIT, name="bias_out")(nn.relu(y))
         y = 16 * nn.sigmoid(y.reshape(*(2 * n - 1 for n in sizes), self.heads))
         bias = y[tuple(np.moveaxis(offsets + np.asarray(sizes) - 1, -1, 0))]
         return jnp.moveaxis(bias, -1, 0)[None]

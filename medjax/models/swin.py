@@ -12,6 +12,7 @@ from medjax.core.errors import InputError
 from medjax.core.types import Array, Float
 from medjax.layers.attention import INIT, Implementation
 from medjax.layers.conv import Size, per_axis
+from medjax.layers.dense import Dense
 from medjax.layers.drop import DropPath
 from medjax.layers.layer_norm import LayerNorm
 from medjax.layers.mlp import MLP
@@ -208,7 +209,7 @@ class PatchMerging(nn.Module):
         order = [*range(first), *reversed(range(first, y.ndim - 1)), y.ndim - 1]
         y = y.transpose(order).reshape(*y.shape[:first], -1)
         norm = LayerNorm(self.epsilon, self.dtype, name="norm")
-        dense = nn.Dense(
+        dense = Dense(
             2 * channels, use_bias=False, dtype=self.dtype, kernel_init=INIT, name="reduction"
         )
         return dense(norm(y)) if self.version == 1 else norm(dense(y))

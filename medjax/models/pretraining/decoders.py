@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from medjax.core.types import Array, Float
 from medjax.layers.attention import INIT
 from medjax.layers.conv import Conv, ConvTranspose
+from medjax.layers.dense import Dense
 from medjax.layers.norm import normalization
 from medjax.layers.patch import from_patches
 
@@ -32,7 +33,7 @@ class PixelHead(nn.Module):
         """Predict an image of a given size, best a multiple of the map's along each axis."""
         stride = tuple(-(-n // m) for n, m in zip(spatial, x.shape[1:-1], strict=True))
         values = math.prod(stride) * self.features
-        y = nn.Dense(values, dtype=x.dtype, kernel_init=INIT, name="linear")(x)
+        y = Dense(values, dtype=x.dtype, kernel_init=INIT, name="linear")(x)
         return from_patches(y.astype(jnp.float32), stride, spatial)
 
 
@@ -95,10 +96,10 @@ class Hypercolumn(nn.Module):
         grid = maps[0].shape[1:-1]
         total = jnp.zeros((), jnp.float32)
         for level, x in enumerate(maps):
-            y = nn.Dense(self.width, use_bias=False, dtype=x.dtype, name=f"map{level}")(x)
+            y = Dense(self.width, use_bias=False, dtype=x.dtype, name=f"map{level}")(x)
             y = jax.image.resize(
                 y.astype(jnp.float32), (y.shape[0], *grid, self.width), "linear", antialias=False
             )
             total = y if not level else total + y
         norm = normalization("group", self.width, train=False, name="norm")
-        return nn.Dense(self.features, name="head")(nn.relu(norm(total)))
+        return Dense(self.features, name="head")(nn.relu(norm(total)))

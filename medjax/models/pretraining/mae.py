@@ -11,6 +11,7 @@ from medjax.core.arrays import with_rank
 from medjax.core.types import Array, Float, Int
 from medjax.layers.attention import Implementation
 from medjax.layers.conv import per_axis
+from medjax.layers.dense import Dense
 from medjax.layers.layer_norm import LayerNorm
 from medjax.layers.patch import patch_grid
 from medjax.layers.position import grid_coordinates, sinusoidal
@@ -66,7 +67,7 @@ class MAEDecoder(nn.Module):
             values: of a patch.
             train: passed on to the blocks.
         """
-        embed = nn.Dense(self.width, dtype=self.dtype, kernel_init=_XAVIER, name="embed")
+        embed = Dense(self.width, dtype=self.dtype, kernel_init=_XAVIER, name="embed")
         y = embed(encoded.patches)
         init = nn.initializers.normal(0.02)
         token = self.param("mask_token", init, (self.width,), jnp.float32)
@@ -87,7 +88,7 @@ class MAEDecoder(nn.Module):
         blocks = Transformer(block, self.depth, 0.0, self.remat, self.unroll, name="decoder")
         y = blocks(y, None, train)
         y = LayerNorm(self.epsilon, self.dtype, name="norm")(y[:, -restore.shape[1] :])
-        y = nn.Dense(values, dtype=self.dtype, kernel_init=_XAVIER, name="head")(y)
+        y = Dense(values, dtype=self.dtype, kernel_init=_XAVIER, name="head")(y)
         return y.astype(jnp.float32)
 
 

@@ -11,6 +11,7 @@ from medjax.core.errors import InputError
 from medjax.core.types import Array, Float
 from medjax.image.resize import enlarged
 from medjax.layers.conv import Conv, Size, per_axis, require_image
+from medjax.layers.dense import Dense
 from medjax.layers.initialise import FAINT
 from medjax.layers.patch import PatchEmbed, from_patches, patch_grid, to_patches
 from medjax.layers.position import grid_coordinates, sinusoidal
@@ -106,7 +107,7 @@ class SGSRNet(nn.Module):
             block = Block(self.heads, 2 * self.width, dtype=self.dtype, name=f"transformer{number}")
             tokens = block(tokens, None, 0.0, False)
         values = math.prod(per_axis(self.patch, len(spatial), "patch")) * y.shape[-1]
-        found = nn.Dense(values, dtype=self.dtype, name="unembed")(tokens)
+        found = Dense(values, dtype=self.dtype, name="unembed")(tokens)
         found = found * best[..., None].astype(found.dtype)
         found = jnp.pad(found, [(0, 0), (0, count - chosen), (0, 0)])
         patches = jnp.take_along_axis(found, rank[..., None], axis=1)
