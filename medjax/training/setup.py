@@ -82,8 +82,8 @@ def on_all_cores(platform: str) -> dict[str, str] | None:
 
     XLA of jaxlib 0.10 hands convolutions and sums, and what is done to their results, to a
     library that runs them on one core. Networks on larger images gain without it; those on tiny
-    ones may lose a tenth (``experiments/benchmarks/cores.py``). None on other platforms, and where XLA knows no such
-    option.
+    ones may lose a tenth (``experiments/benchmarks/cores.py``). None on other platforms, and
+    where XLA knows no such option.
     """
     if platform != "cpu":
         return None
