@@ -1,4 +1,4 @@
-"""Ten detectors of anomalies and four controls on lesions that they have never seen.
+"""Detectors of anomalies and four controls on lesions that they have never seen.
 
     python experiments/anomaly/run.py [--seeds 0 1 2] [--steps 800] [--scanners one]
 

@@ -30,7 +30,13 @@ PRECISE = {"precision": "float32"}
 WORKS = {
     "mri_unrolled": {},
     "segmentation": {"patch": (32, 32, 32), "features": (16, 32, 64), **PRECISE},
-    "pretrain_simclr": {"size": "18", "tile": (40, 40), "view": (32, 32), "batch_size": 16},
+    "pretrain_simclr": {
+        "size": "18",
+        "tile": (40, 40),
+        "view": (32, 32),
+        "batch_size": 16,
+        **PRECISE,
+    },
     "pretrain_mae": {
         "size": "ti",
         "crop": (32, 32, 32),
@@ -38,6 +44,7 @@ WORKS = {
         "decoder_width": 64,
         "decoder_depth": 2,
         "batch_size": 8,
+        **PRECISE,
     },
     "generate_gan": {"batch_size": 8, "method": "dcgan"},
     "generate_diffusion": {"features": (32, 64, 128), "batch_size": 8},
@@ -46,10 +53,7 @@ WORKS = {
 
 def prepared(name: str, options: dict[str, str] | None):
     """A function that makes one step and waits for it."""
-    settings = WORKS[name]
-    if name.startswith("pretrain"):
-        settings = settings | PRECISE
-    experiment = load_config(CONFIGS / f"{name}.py")(**settings)
+    experiment = load_config(CONFIGS / f"{name}.py")(**WORKS[name])
     rng = np.random.default_rng(0)
 
     def filled(x):

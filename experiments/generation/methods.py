@@ -44,7 +44,7 @@ class Method:
             where it translates ``other``.
         batch_size: samples of a step, which critics with more steps divide among them.
         length: of its training in `stability.py`, in those of the shortest. What more it is was
-            chosen on a seed that is not reported.
+            chosen on a seed that is not reported; ``README.md`` has the exception.
     """
 
     label: str
