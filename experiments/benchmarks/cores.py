@@ -29,7 +29,6 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 PRECISE = {"precision": "float32"}
 WORKS = {
     "mri_unrolled": {},
-    "segmentation": {"patch": (32, 32, 32), "features": (16, 32, 64), **PRECISE},
     "pretrain_simclr": {
         "size": "18",
         "tile": (40, 40),
