@@ -250,7 +250,7 @@ GANS = {
     "dcgan": Method("DCGAN", dcgan),
     "adversarial": Method("hinge, spectral norm, DiffAugment", steady, length=4),
     "wgan": Method("WGAN", wgan, 160),
-    "wgan_gp": Method("WGAN-GP", wgan_gp, 160),
+    "wgan_gp": Method("WGAN-GP", wgan_gp, 160, length=2),
     "cgan": Method("conditional GAN", cgan),
     "acgan": Method("AC-GAN", acgan),
     "semi_supervised_gan": Method("semi-supervised GAN", semi_supervised_gan, length=2),

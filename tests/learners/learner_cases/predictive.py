@@ -44,7 +44,7 @@ MAKE = {
     "mae": lambda: predictive.mae(vit(), ADAM, decoder=MAEDecoder(32, 1, 2)),
     "simmim": lambda: predictive.simmim(vit(), ADAM, unit=4),
     "inpainting": lambda: predictive.inpainting(Tiny(), ADAM, width=32),
-    "colourisation": lambda: predictive.colourisation(Tiny(), ADAM, kind="intensity", width=32),
+    "colourisation": lambda: predictive.colourisation(Tiny(), ADAM, kind="intensity", width=128),
     "relative_patch": lambda: predictive.relative_patch(Tiny(), ADAM, patch=2),
     "jigsaw": lambda: predictive.jigsaw(Tiny(), ADAM, grid=2, count=8, hidden=64),
     "rotation": lambda: predictive.rotation(Tiny(), ADAM),
