@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.core import ShapedArray
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
 
 from medjax.core.errors import InputError
 from medjax.core.types import Array, Float
@@ -41,7 +45,8 @@ def filtered(
         InputError: for factors below 1, taps whose sum is 0, and an image smaller than the taps.
 
     Sums of shifted slices: XLA makes one loop of them, on CPU too, where its convolutions in
-    groups are slow.
+    groups are slow. The gradient is a filter, too: the transpose of those slices would be as many
+    padded images.
     """
     if min(up, down) < 1:
         raise InputError("up, down", "numbers of at least 1", (up, down))
@@ -49,18 +54,10 @@ def filtered(
         raise InputError("taps", "at least one, with a sum that is not 0", taps)
     weights = [tap * up / sum(taps) for tap in reversed(taps)]
     for axis in range(1, x.ndim - 1):
-        edges = [(0, 0, 0)] * x.ndim
-        edges[axis] = (padding[0], padding[1] + up - 1, up - 1)
-        wide = jax.lax.pad(x, jnp.zeros((), x.dtype), edges)
-        outputs = (wide.shape[axis] - len(weights)) // down + 1
-        if outputs < 1:
+        free = x.shape[axis] * up + sum(padding) - len(weights)
+        if free < 0:
             raise InputError("filtered", f"sizes of {len(weights)} at least", x.shape[1:-1])
-        reach = (outputs - 1) * down + 1
-        parts = (
-            weight * jax.lax.slice_in_dim(wide, i, i + reach, down, axis)
-            for i, weight in enumerate(weights)
-        )
-        x = sum(parts)
+        x = _along(x, tuple(weights), axis, up, down, padding[0], free // down + 1)
     return x
 
 
@@ -88,3 +85,69 @@ def blur(
     """Filter an image and keep its size; an even number of taps moves it by half a voxel."""
     count = len(taps)
     return filtered(x, taps, padding=(count // 2, (count - 1) // 2))
+
+
+filter_p = Primitive("medjax_filter")
+"""Linear: ``y[j] = sum_i weights[i] wide[j down + i]`` for ``outputs`` places of one axis, where
+``wide`` has ``before`` zeros, the values with ``up - 1`` zeros between two, and zeros."""
+
+
+def _along(
+    x: Array,
+    weights: tuple[float, ...],
+    axis: int,
+    up: int,
+    down: int,
+    before: int,
+    outputs: int,
+) -> Array:
+    return filter_p.bind(
+        x, weights=weights, axis=axis, up=up, down=down, before=before, outputs=outputs
+    )
+
+
+def _summed(
+    x: Array,
+    *,
+    weights: tuple[float, ...],
+    axis: int,
+    up: int,
+    down: int,
+    before: int,
+    outputs: int,
+) -> Array:
+    reach = (outputs - 1) * down + 1
+    after = reach + len(weights) - 1 - before - ((x.shape[axis] - 1) * up + 1)
+    edges = [(before, after, up - 1) if a == axis else (0, 0, 0) for a in range(x.ndim)]
+    wide = jax.lax.pad(x, jnp.zeros((), x.dtype), edges)
+    return sum(
+        weight * jax.lax.slice_in_dim(wide, i, i + reach, down, axis)
+        for i, weight in enumerate(weights)
+    )
+
+
+def _transposed(ct: Any, x: Any, *, weights, axis, up, down, before, outputs) -> Any:
+    if type(ct) is ad.Zero:
+        return [ad.Zero(x.aval)]
+    around = len(weights) - 1 - before
+    return [_along(ct, weights[::-1], axis, down, up, around, x.aval.shape[axis])]
+
+
+def _abstract(x: Any, *, axis: int, outputs: int, **_) -> ShapedArray:
+    return x.update(shape=(*x.shape[:axis], outputs, *x.shape[axis + 1 :]))
+
+
+def _batched(args: Any, dims: Any, *, axis: int, **settings) -> Any:
+    return filter_p.bind(jnp.moveaxis(args[0], dims[0], 0), axis=axis + 1, **settings), 0
+
+
+filter_p.def_abstract_eval(_abstract)
+filter_p.def_impl(
+    jax.jit(
+        filter_p.bind,
+        static_argnames=("weights", "axis", "up", "down", "before", "outputs"),
+    )
+)
+ad.deflinear2(filter_p, _transposed)
+batching.primitive_batchers[filter_p] = _batched
+mlir.register_lowering(filter_p, mlir.lower_fun(_summed, multiple_results=False))
