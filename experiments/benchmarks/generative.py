@@ -27,9 +27,6 @@ from pathlib import Path
 import numpy as np
 
 TRAINERS = ("medjax_", "torch_")
-HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
-"""Large blocks of memory in pages of 2 MB, for any program: XLA asks for one a step."""
-
 WORKS = {
     "ddpm": {
         "title": "DDPM's U-Net",
@@ -103,7 +100,7 @@ def answer():
 class Library:
     """A library in its process; without a version if not installed."""
 
-    def __init__(self, name, interpreters, environment):
+    def __init__(self, name, interpreters):
         self.name, self.version = name.rstrip("_"), None
         for python in interpreters:
             self.process = subprocess.Popen(
@@ -111,7 +108,6 @@ class Library:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
-                env={**os.environ, **environment},
                 text=True,
             )
             hello = self.process.stdout.readline()
@@ -185,16 +181,13 @@ def main():
     parser.add_argument(
         "--cpu", action="store_true", help="processor time, for busy machines, with --threads 1"
     )
-    parser.add_argument("--huge-pages", action="store_true", help="for all libraries alike")
     parser.add_argument("--json", type=Path, help="where to write all numbers")
     options = parser.parse_args()
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.threads])
-    environment = HUGE_PAGES if options.huge_pages else {}
-    libraries = [Library(name, [sys.executable, *options.peers], environment) for name in TRAINERS]
+    libraries = [Library(name, [sys.executable, *options.peers]) for name in TRAINERS]
     libraries = [library for library in libraries if library.version]
     versions = "; ".join(library.version for library in libraries)
     where = f"{platform.machine()}, {options.threads} cores, load {os.getloadavg()[0]:.1f}"
-    where += ", huge pages" if options.huge_pages else ""
     print(f"{versions}; Python {platform.python_version()}, {where}", flush=True)
     everything = {}
     for work in options.works:
