@@ -34,7 +34,7 @@ def along(matrices, x):
     return x
 
 
-@pytest.mark.parametrize("size, taps, options", CASES)
+@pytest.mark.parametrize(("size", "taps", "options"), CASES)
 def test_values_and_derivatives_are_those_of_its_matrix(size, taps, options):
     x = np.random.default_rng(0).standard_normal((2, *size, 3))
     there = [matrix(n, taps, **options) for n in size]

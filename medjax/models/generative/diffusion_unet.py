@@ -18,7 +18,7 @@ from medjax.layers.embedded import (
     enlarged,
     group_norm,
 )
-from medjax.layers.on_cpu import computed_once
+from medjax.layers.on_cpu import concatenated
 from medjax.layers.pad import cropped, padded
 from medjax.layers.transformer import Remat, rematerialised
 
@@ -129,7 +129,7 @@ class DiffusionUNet(nn.Module):
         y = block(y, coarsest, "middle_1", False)
         for level in reversed(range(len(self.features))):
             for i in range(self.blocks + 1):
-                y = computed_once(jnp.concatenate([y, skips.pop()], axis=-1))
+                y = concatenated(y, skips.pop())
                 y = block(y, level, f"decoder{level}_{i}", level in self.attention)
             if level:
                 y = enlarged(y, strides[level - 1])
