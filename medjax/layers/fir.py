@@ -57,7 +57,15 @@ def filtered(
         free = x.shape[axis] * up + sum(padding) - len(weights)
         if free < 0:
             raise InputError("filtered", f"sizes of {len(weights)} at least", x.shape[1:-1])
-        x = _along(x, tuple(weights), axis, up, down, padding[0], free // down + 1)
+        x = filter_p.bind(
+            x,
+            weights=tuple(weights),
+            axis=axis,
+            up=up,
+            down=down,
+            before=padding[0],
+            outputs=free // down + 1,
+        )
     return x
 
 
@@ -92,20 +100,6 @@ filter_p = Primitive("medjax_filter")
 ``wide`` has ``before`` zeros, the values with ``up - 1`` zeros between two, and zeros."""
 
 
-def _along(
-    x: Array,
-    weights: tuple[float, ...],
-    axis: int,
-    up: int,
-    down: int,
-    before: int,
-    outputs: int,
-) -> Array:
-    return filter_p.bind(
-        x, weights=weights, axis=axis, up=up, down=down, before=before, outputs=outputs
-    )
-
-
 def _summed(
     x: Array,
     *,
@@ -129,8 +123,16 @@ def _summed(
 def _transposed(ct: Any, x: Any, *, weights, axis, up, down, before, outputs) -> Any:
     if type(ct) is ad.Zero:
         return [ad.Zero(x.aval)]
-    around = len(weights) - 1 - before
-    return [_along(ct, weights[::-1], axis, down, up, around, x.aval.shape[axis])]
+    back = filter_p.bind(
+        ct,
+        weights=weights[::-1],
+        axis=axis,
+        up=down,
+        down=up,
+        before=len(weights) - 1 - before,
+        outputs=x.aval.shape[axis],
+    )
+    return [back]
 
 
 def _abstract(x: Any, *, axis: int, outputs: int, **_) -> ShapedArray:
