@@ -63,6 +63,40 @@ def fits_cudnn(query: Array, bias: Array | None, mask: Array | None) -> bool:
     return half and channels % 8 == 0 and channels <= 128 and bias is None and mask is None
 
 
+def scored(
+    query: Float[Array, "batch target head channel"],
+    key: Float[Array, "batch source head channel"],
+    value: Float[Array, "batch source head channel"],
+    bias: Float[Array, "_ _ target source"] | None,
+    mask: Bool[Array, "_ _ target source"] | None,
+    scale: float | None,
+) -> Float[Array, "batch target head channel"]:
+    """`attend` by XLA's operations, through the matrix of all scores.
+
+    The weights are divided by their sum after they have met the values: what is divided is
+    then a vector a token, not the matrix, and in the backward pass likewise.
+    """
+    wide = jnp.promote_types(value.dtype, jnp.float32)
+    scale = query.shape[-1] ** -0.5 if scale is None else scale
+    # The fewer numbers are scaled, the queries; but not in half precision, which would round.
+    early = query.dtype == wide
+    score = jnp.einsum(
+        "bthc,bshc->bhts", query * scale if early else query, key, preferred_element_type=wide
+    )
+    if not early:
+        score *= scale
+    if bias is not None:
+        score += bias.astype(wide)
+    if mask is not None:
+        # Finite, so that a row that may see nothing is a mean of all and not a NaN.
+        score = jnp.where(mask, score, 0.7 * jnp.finfo(wide).min)
+    weight = jnp.exp(score - jax.lax.stop_gradient(score.max(axis=-1, keepdims=True)))
+    y = jnp.einsum(
+        "bhts,bshc->bhtc", weight.astype(value.dtype), value, preferred_element_type=wide
+    )
+    return (y / weight.sum(axis=-1, keepdims=True)).astype(value.dtype).swapaxes(1, 2)
+
+
 def attend(
     query: Float[Array, "batch target head channel"],
     key: Float[Array, "batch source head channel"],
@@ -86,9 +120,7 @@ def attend(
     """
 
     def plain(query: Array, key: Array, value: Array) -> Array:
-        return jax.nn.dot_product_attention(
-            query, key, value, bias, mask, scale=scale, implementation="xla"
-        )
+        return scored(query, key, value, bias, mask, scale)
 
     def fused(query: Array, key: Array, value: Array) -> Array:
         lengths = {}

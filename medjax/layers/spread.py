@@ -3,7 +3,7 @@
 XLA on CPU makes large sums of plain loops or of windows, several times slower than its products
 of matrices, and where it does not, then in programs whose convolutions run on one core
 (``experiments/benchmarks/norm.py``). So a sum here is a product with ones when it is lowered for
-CPU, and what XLA makes of any sum elsewhere. Each is the derivative of the other, so that norms
+CPU, of what an elementwise loop has added up to an eighth, and what XLA makes of any sum elsewhere. Each is the derivative of the other, so that norms
 and biases written in `spread` have fast gradients too, to any order.
 """
 
@@ -50,6 +50,9 @@ def biased(x: Float[Array, "..."], bias: Float[Array, "..."]) -> Array:
 PARTS = 16
 """Of a long sum, on CPU."""
 
+FOLDS = 8
+"""Of what is summed, on CPU, before the product; XLA joins at most 15 uses of one array."""
+
 spread_p = Primitive("medjax_spread")
 total_p = Primitive("medjax_total")
 
@@ -72,6 +75,11 @@ def _total(x: Array, *, lead: int, tail: int) -> Array:
 def _total_on_cpu(x: Array, *, lead: int, tail: int) -> Array:
     kept, channels = x.shape[:lead], x.shape[x.ndim - tail :]
     places = math.prod(x.shape[lead : x.ndim - tail])
+    wide = jnp.float32 if x.dtype.itemsize < 4 else x.dtype
+    dtype, x = x.dtype, x.reshape(math.prod(kept), places, *channels)
+    if is_alone() and places % FOLDS == 0 and places >= FOLDS**2:
+        x = _folded(x.astype(wide))
+        places //= FOLDS
     # Of one long sum several, which are faster; not of an array whose parts lie elsewhere.
     long = places >= PARTS**2 and places % PARTS == 0 and math.prod(kept) == 1
     parts = PARTS if long and is_alone() else 1
@@ -82,9 +90,20 @@ def _total_on_cpu(x: Array, *, lead: int, tail: int) -> Array:
         x,
         (((2,), (1,)), ((0,), (0,))),
         precision=jax.lax.Precision.HIGHEST,
-        preferred_element_type=jnp.float32 if x.dtype.itemsize < 4 else x.dtype,
+        preferred_element_type=wide,
     )
-    return y.reshape(*kept, parts, *channels).sum(lead).astype(x.dtype)
+    return y.reshape(*kept, parts, *channels).sum(lead).astype(dtype)
+
+
+def _folded(x: Array) -> Array:
+    """The sum of as many parts of the second axis, in a loop that can compute ``x`` as well.
+
+    So the square of an image is never written, of which a product would need all.
+    """
+    parts = jnp.split(x, FOLDS, axis=1)
+    while len(parts) > 1:
+        parts = [a + b for a, b in zip(parts[::2], parts[1::2], strict=True)]
+    return parts[0]
 
 
 def _transposed_spread(ct: Any, values: Any, *, sizes: tuple[int, ...], tail: int) -> Any:
