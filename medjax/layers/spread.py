@@ -3,8 +3,9 @@
 XLA on CPU makes large sums of plain loops or of windows, several times slower than its products
 of matrices, and where it does not, then in programs whose convolutions run on one core
 (``experiments/benchmarks/norm.py``). So a sum here is a product with ones when it is lowered for
-CPU, of what an elementwise loop has added up to an eighth, and what XLA makes of any sum elsewhere. Each is the derivative of the other, so that norms
-and biases written in `spread` have fast gradients too, to any order.
+CPU, of what an elementwise loop has added up to an eighth, and what XLA makes of any sum
+elsewhere. Each is the derivative of the other, so that norms and biases written in `spread` have
+fast gradients too, to any order.
 """
 
 from __future__ import annotations
