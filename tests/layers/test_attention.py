@@ -69,6 +69,17 @@ def test_softmax_attention_in_bfloat16_is_near_that_in_float32():
     np.testing.assert_allclose(half.astype(jnp.float32), attend(query, key, value), atol=0.03)
 
 
+def test_a_token_that_may_see_nothing_gets_the_mean_of_all_and_finite_gradients():
+    query, key, value = (normal(1, 4, 2, 3, seed=i) for i in range(3))
+    mask = jnp.ones((1, 1, 4, 4), bool).at[0, 0, 2].set(False)
+    y, back = jax.vjp(lambda *a: attend(*a, mask=mask), query, key, value)
+    np.testing.assert_allclose(y[0, 2], value[0].mean(axis=0), atol=1e-6)
+    np.testing.assert_allclose(y[0, 1], attend(query, key, value)[0, 1], atol=1e-6)
+    gradients = back(jnp.ones_like(y))
+    assert all(jnp.isfinite(gradient).all() for gradient in gradients)
+    assert not gradients[0][0, 2].any()  # no query changes what it cannot see
+
+
 @pytest.mark.parametrize("tokens", [6, 7])
 def test_compiled_for_an_nvidia_gpu_attention_is_one_kernel_and_elsewhere_it_is_xlas(
     tokens, monkeypatch

@@ -101,6 +101,17 @@ def test_spread_and_total_are_each_others_transpose(lead):
         np.testing.assert_array_equal(forth, spread(values, sizes))
 
 
+@pytest.mark.parametrize("lead", [0, 1])
+def test_what_a_long_sum_is_of_is_summed_in_float32_and_never_written(lead):
+    x = normal(0, (2, 16, 16, 8)).astype(jnp.bfloat16)
+    squared = jax.jit(lambda x: total(jnp.square(x.astype(jnp.float32)), lead))
+    wanted = (np.asarray(x, float) ** 2).sum(tuple(range(lead, 3)))
+    np.testing.assert_allclose(squared(x), wanted, rtol=1e-6)
+    assert squared.lower(x).compile().memory_analysis().temp_size_in_bytes < 2 * x.size
+    half = np.asarray(total(x, lead), float)
+    np.testing.assert_allclose(half, np.asarray(x, float).sum(tuple(range(lead, 3))), rtol=2**-8)
+
+
 def test_under_vmap_both_keep_the_mapped_axis():
     x, bias = normal(0, (5, *SHAPE)), normal(1, (6, 5))
     with jax.enable_x64(True):
