@@ -118,9 +118,7 @@ def attend(
         scale: of the products; by default one over the root of the channels.
         implementation: see `Implementation`.
     """
-
-    def plain(query: Array, key: Array, value: Array) -> Array:
-        return scored(query, key, value, bias, mask, scale)
+    plain = functools.partial(scored, bias=bias, mask=mask, scale=scale)
 
     def fused(query: Array, key: Array, value: Array) -> Array:
         lengths = {}
