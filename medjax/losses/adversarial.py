@@ -55,7 +55,9 @@ def non_saturating() -> AdversarialLoss:
 def least_squares(
     real_target: float = 1.0, fake_target: float = 0.0, wanted: float = 1.0
 ) -> AdversarialLoss:
-    """Squared distance to a number for each kind (Mao et al. 2017, arXiv:1611.04076, eq. 9).
+    """Squared distance to a number for each kind (Mao et al. 2017, arXiv:1611.04076, eq. 2).
+
+    With the numbers by default it is their eq. 9.
 
     Args:
         real_target: what the discriminator is to say of real images (b in the paper).
@@ -94,7 +96,10 @@ def wasserstein() -> AdversarialLoss:
 
 
 def hinge() -> AdversarialLoss:
-    """Margins of one (Lim & Ye 2017, arXiv:1705.02894; Miyato et al. 2018, eq. 16 and 17)."""
+    """Margins of one (Lim & Ye 2017, arXiv:1705.02894).
+
+    Also Miyato et al. 2018 (arXiv:1802.05957, eq. 16 and 17).
+    """
 
     def discriminator(real: Array, fake: Array) -> Float[Array, " batch"]:
         return _mean(jax.nn.relu(1 - real) + jax.nn.relu(1 + fake))

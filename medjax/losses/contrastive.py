@@ -153,7 +153,7 @@ def image_text(
     weight: float = 0.75,
     block: int = BLOCK,
 ) -> Float[Array, " batch"]:
-    """Bidirectional image-text loss (Zhang et al. 2020, ConVIRT, arXiv:2010.00747, eq. 2 to 4).
+    """Bidirectional image-text loss (Zhang et al. 2020, ConVIRT, arXiv:2010.00747).
 
     Args:
         images: features of images.
@@ -173,11 +173,12 @@ def local_contrast(
     *,
     temperature: float = 0.1,
 ) -> Float[Array, " batch"]:
-    """Local contrastive loss (Chaitanya et al. 2020, arXiv:2006.10511, section 3.2).
+    """Local contrastive loss (Chaitanya et al. 2020, arXiv:2006.10511).
 
     Each region of one view finds the same region of the other among all regions of the other;
     the mean over regions and both directions. Pairs are within an image, so that the memory
-    does not depend on the batch otherwise than by a factor.
+    does not depend on the batch otherwise than by a factor. What differs from the authors' code:
+    its negatives are the few regions nearby, those of the region's own view among them.
 
     Args:
         first: features of regions in one view.
@@ -200,7 +201,7 @@ def pirl_nce(
     temperature: float = 0.07,
     left_out: Array | None = None,
 ) -> Float[Array, " batch"]:
-    """Noise-contrastive loss of PIRL (Misra & van der Maaten 2020, arXiv:1912.01991, eq. 5).
+    """Noise-contrastive loss of PIRL (Misra & van der Maaten 2020, arXiv:1912.01991, eq. 4).
 
     ``-log h(positive) - sum over negatives of log(1 - h(negative))``, where ``h`` is a
     feature's share: the exponential of a cosine over the temperature, over the sum of those of

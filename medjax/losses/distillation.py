@@ -72,7 +72,8 @@ def masked_distillation(
 ) -> Float[Array, " batch"]:
     """Mean of `distillation` over a sample's masked patches; zero where none is masked.
 
-    The patch loss of iBOT (Zhou et al. 2022, arXiv:2111.07832, eq. 2).
+    The patch loss of iBOT (Zhou et al. 2022, arXiv:2111.07832, eq. 3). It is a sum there; the
+    mean is that of the authors' code.
 
     Args:
         student: logits of patches that it did not see.
@@ -135,7 +136,7 @@ def koleo(
     """Minus the logarithm of the distance to the nearest other sample, between unit vectors.
 
     Kozachenko and Leonenko's estimate of (minus) the entropy, which spreads features
-    (Sablayrolles et al. 2019, arXiv:1806.03198, eq. 2; in DINOv2, arXiv:2304.07193, section 4).
+    (Sablayrolles et al. 2019, arXiv:1806.03198; in DINOv2, arXiv:2304.07193, section 4).
     The nearest is sought in the global batch, a block of samples at a time, so that
     memory grows with the batch and not with its square.
 

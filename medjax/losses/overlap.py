@@ -64,8 +64,9 @@ def dice_cross_entropy(logits: Array, labels: Array) -> Float[Array, " batch"]:
     """The sum of `dice` and `cross_entropy`, of which nnU-Net's loss is one form.
 
     Arguments and errors are those of `dice`. nnU-Net (Isensee et al. 2021) leaves the
-    background out of Dice and pools its sums over the batch; neither is done here,
-    where each sample has a loss of its own.
+    background out of Dice and in some of its configurations (2D, full resolution beside a
+    coarse one) pools its sums over the batch; neither is done here, where each sample has
+    a loss of its own.
     """
     return dice(logits, labels) + cross_entropy(logits, labels)
 

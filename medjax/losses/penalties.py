@@ -76,7 +76,7 @@ def consistency(
 ) -> Penalty:
     """What a critic says of an image and of its augmented copy should be one: squared difference.
 
-    Zhang et al. 2020 (CR-GAN, arXiv:1910.12027, eq. 5), with ``of_fake`` the balanced form of
+    Zhang et al. 2020 (CR-GAN, arXiv:1910.12027), with ``of_fake`` the balanced form of
     Zhao et al. 2021 (bCR-GAN, arXiv:2002.04724, algorithm 1).
 
     Args:

@@ -130,8 +130,8 @@ def segmentation_perceptual(
     Zhu et al. 2023 (RDST, A residual dense vision transformer for medical image
     super-resolution with segmentation-based perceptual loss fine-tuning, arXiv:2302.11184): a
     U-Net that learned to segment the organ knows which structures matter. Its use as features
-    and the sum with the pixels' distance are the paper's; which layers, their equal weights and
-    the distance are this implementation's choice.
+    and the sum with the pixels' distance are the paper's; which layers, all weights and the
+    distance are this implementation's choice (the authors' example has 0.1 of the pixels).
 
     Args:
         module: that segments, such as `medjax.models.UNet`.
@@ -154,7 +154,8 @@ def segmentation_perceptual(
 def on_gradients(loss: Loss) -> Loss:
     """A loss of the images' gradient maps, `medjax.image.resize.gradient_magnitude`.
 
-    Ma et al. 2020 (SPSR, arXiv:2003.13081, eq. 5): edges should be where they are, and as steep.
+    Ma et al. 2020 (SPSR, arXiv:2003.13081): edges should be where they are, and as steep. What
+    differs from the authors' code: differences are halved, and the border is repeated, not zero.
 
     Args:
         loss: of images ``(batch, *spatial, channel)``.
@@ -171,8 +172,9 @@ def contextual(features: FeatureMaps, bandwidth: float = 0.5) -> Loss:
 
     arXiv:1803.02077, eq. 1 to 5: of cosine distances about the target's mean, each relative to
     the nearest, a softmax over the target's features says which one a feature is like; the loss
-    is minus the logarithm of the mean, over the target's features, of the largest. Memory grows
-    with the square of the number of places.
+    is minus the logarithm of the mean, over the target's features, of the largest. Distances are
+    halved, as in the authors' code, which matters only beside the 1e-5 added to the nearest.
+    Memory grows with the square of the number of places.
 
     Args:
         features: of a fixed network, or images themselves: ``lambda x: [x]`` has no meaning for

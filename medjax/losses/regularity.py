@@ -19,11 +19,13 @@ from medjax.image.similarity import mean_per_sample
 def low_rank(prediction: Array, target: Array | None = None) -> Float[Array, " batch"]:
     """Nuclear norm of the image, the sum of its singular values.
 
-    The low-rank regularisation of StruNet (Ma et al. 2023, doi:10.1002/mp.16550): noise has many
-    small singular values and anatomy few large ones. Each channel of an image is a matrix; of a
-    volume the norms of the unfoldings along each axis are averaged (Liu et al. 2013, IEEE Trans
-    Pattern Anal Mach Intell 35:208), this implementation's choice. Divided by the root of the
-    number of voxels, by which a constant image has its modulus.
+    For the low-rank regularisation of StruNet (Ma et al. 2023, doi:10.1002/mp.16550): noise has
+    many small singular values and anatomy few large ones. The authors' code takes the share of
+    singular values above a threshold, which has no slope; the norm in its place is this
+    implementation's choice. Each channel of an image is a matrix; of a volume the norms of the
+    unfoldings along each axis are averaged (Liu et al. 2013, IEEE Trans Pattern Anal Mach Intell
+    35:208), likewise a choice. Divided by the root of the number of voxels, by which a constant
+    image has its modulus.
 
     Args:
         prediction: real, ``(batch, *spatial, channel)`` with 2 or 3 spatial axes.

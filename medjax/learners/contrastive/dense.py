@@ -48,7 +48,8 @@ def local_global(
     step, where the paper trains the encoder by the first, then the decoder's first blocks by
     the second with the encoder frozen (for that run twice, ``local_weight=0``, then
     ``global_weight=0`` with an optimiser that leaves the encoder alone); with ``partition``
-    other positives stand in the denominator too, as in `supcon`.
+    other positives stand in the denominator too, as in `supcon`. The authors' code takes few
+    negatives for a region, see `local_contrast`.
 
     Both views must show the same places: move and crop first, then vary intensities only, as
     ``chain(deform(...), views({"first": intensities, "second": intensities}))``.

@@ -49,7 +49,7 @@ def pirl(
 ) -> Learner:
     """PIRL with a jigsaw (Misra & van der Maaten 2020, arXiv:1912.01991).
 
-    As in the paper: ``w L(m, g(pieces)) + (1 - w) L(m, f(view))`` (eq. 6) with the
+    As in the paper: ``w L(m, g(pieces)) + (1 - w) L(m, f(view))`` (eq. 5) with the
     noise-contrastive loss `pirl_nce`; ``f`` linear; ``g`` linear for each piece, then linear
     for all in their shuffled order; ``m`` the running mean of an image's ``f`` in a bank.
     What differs: negatives are drawn from the bank once a step, for the whole batch.

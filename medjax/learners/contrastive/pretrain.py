@@ -151,7 +151,7 @@ def at(schedule: Schedule, step: Array) -> Float[Array, ""]:
 def cosine(start: float, end: float, steps: int) -> Callable[[Array], Float[Array, ""]]:
     """From ``start`` to ``end`` in ``steps`` steps along half a cosine; then ``end``.
 
-    ``cosine(0.996, 1.0, steps)`` is the momentum of BYOL (arXiv:2006.07733, section 3.2), DINO
+    ``cosine(0.996, 1.0, steps)`` is the momentum of BYOL (arXiv:2006.07733), DINO
     and MoCo v3.
     """
 
