@@ -6,6 +6,7 @@ Measured by ``experiments/benchmarks/convolution.py``.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import jax.numpy as jnp
 from jax import lax
@@ -67,6 +68,9 @@ def correlated(
         )
         y = jnp.flip(y, range(1, y.ndim - 1))
         place = (last, *rest, first)
+    elif {*strides, *dilation} == {1} and not plain and _divides(spread, window):
+        image, weights = _as_image(x, images), _as_kernel(kernel, kernels)
+        y = by_phase(image, weights, edges, spread, _with_channels_last)
     else:
         y = _plainly(
             _as_image(x, images), _as_kernel(kernel, kernels), strides, edges, spread, dilation
@@ -98,6 +102,67 @@ def narrow(
         places = (lax.index_in_dim(y, k, ndim + 1, keepdims=False) for k in range(window))
         y = sum(lax.slice_in_dim(part, k, k + size, axis=axis) for k, part in enumerate(places))
     return y.astype(x.dtype)
+
+
+def by_phase(
+    x: Float[Array, "batch *spatial in"],
+    kernel: Float[Array, "*window in out"],
+    edges: Edges,
+    spread: tuple[int, ...],
+    convolve: Callable[[Array, Array, Edges], Array],
+) -> Float[Array, "batch *enlarged out"]:
+    """A convolution of an image with ``spread - 1`` zeros between two samples, without the zeros.
+
+    An output meets every ``spread``-th place of the window, and which ones is decided by its
+    place between two samples, its phase. Phases are channels of one convolution of the image as
+    it is, and are put side by side then. Where ``spread`` does not divide the window, zeros fill
+    it up.
+
+    Args:
+        x: image with any number of spatial axes.
+        kernel: see ``convolve``.
+        edges: zeros before and after each spatial axis, after the spreading.
+        spread: distance of two samples.
+        convolve: ``(image, kernel, edges)`` to the convolution with strides of 1; the edges may
+            be negative.
+    """
+    ndim = x.ndim - 2
+    more = [-k % step for k, step in zip(kernel.shape, spread, strict=False)]
+    kernel = jnp.pad(kernel, [*((0, n) for n in more), (0, 0), (0, 0)])
+    around, kept, parts = [], [], []
+    each = zip(x.shape[1:-1], kernel.shape, spread, edges, more, strict=False)
+    for size, k, step, (before, after), extra in each:
+        outputs = (size - 1) * step + before + after + extra - k + 2
+        # Output o is phase r of the window that begins with sample m + 1, where
+        # o - before - 1 = step m + r, and meets the window's places step - 1 - r + step l.
+        first, last = (-before - 1) // step, (outputs - before - 2) // step
+        around.append((-first - 1, last + k // step - size + 1))
+        start = -before - 1 - step * first
+        kept.append(slice(start, start + outputs))
+        parts += [k // step, step]
+    features = kernel.shape[-1]
+    kernel = jnp.flip(kernel.reshape(*parts, -1, features), range(1, 2 * ndim, 2))
+    windows, phases = range(0, 2 * ndim, 2), range(1, 2 * ndim, 2)
+    kernel = kernel.transpose(*windows, 2 * ndim, *phases, 2 * ndim + 1)
+    y = convolve(x, kernel.reshape(*parts[::2], x.shape[-1], -1), tuple(around))
+    batch, *sizes, _ = y.shape
+    y = y.reshape(batch, *sizes, *spread, features)
+    order = [axis for i in range(1, ndim + 1) for axis in (i, ndim + i)]
+    y = y.transpose(0, *order, 2 * ndim + 1)
+    sizes = [n * step for n, step in zip(sizes, spread, strict=True)]
+    return y.reshape(batch, *sizes, features)[:, *kept]
+
+
+def _with_channels_last(x: Array, kernel: Array, edges: Edges) -> Array:
+    ones = (1,) * len(edges)
+    layout = lax.conv_dimension_numbers(x.shape, kernel.shape, channels_last(len(edges)))
+    return correlated(
+        x, kernel, strides=ones, edges=edges, spread=ones, dilation=ones, layout=layout
+    )
+
+
+def _divides(spread: tuple[int, ...], window: list[int]) -> bool:
+    return all(k % step == 0 for step, k in zip(spread, window, strict=True))
 
 
 def _plainly(

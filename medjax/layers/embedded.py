@@ -164,10 +164,3 @@ def modulated(
     y = y * jax.lax.rsqrt(jnp.square(y).mean(axis=-1, keepdims=True) + epsilon)
     shape = (x.shape[0], *(1,) * (x.ndim - 2), x.shape[-1])
     return y * (1 + scale.reshape(shape)) + shift.reshape(shape)
-
-
-def enlarged(x: Float[Array, "batch *spatial channel"], factors: tuple[int, ...]) -> Array:
-    """Each voxel repeated along each axis."""
-    for axis, factor in enumerate(factors, start=1):
-        x = jnp.repeat(x, factor, axis=axis) if factor > 1 else x
-    return x

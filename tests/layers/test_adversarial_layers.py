@@ -14,7 +14,7 @@ from medjax.layers.batch_deviation import batch_deviation
 from medjax.layers.equalised import EqualisedConv, EqualisedDense
 from medjax.layers.modulated import ModulatedConv, modulated_convolve, with_noise
 from medjax.layers.spectral import SpectralConv, SpectralDense, largest_singular_value
-from medjax.layers.transposed import OverlappingTranspose, convolve_transposed
+from medjax.layers.transposed import convolve_transposed
 
 REFERENCE = np.load(Path(__file__).parents[1] / "reference" / "adversarial.npz")
 KEY = jax.random.key(0, impl="rbg")
@@ -91,16 +91,6 @@ def test_reducing_and_transposed_convolutions_are_those_of_the_reference(n):
     stride = (2, 3, 1)[:n]
     got = jax.jit(lambda x, w: convolve_transposed(x, w, stride))(last(f"modulated{n}"), w)
     close(got, last(f"transposed{n}"))
-
-
-def test_overlapping_transpose_enlarges_by_its_stride():
-    x = jnp.ones((1, 4, 6, 3))
-    for window, stride in ((4, 2), (3, 2), (5, 3), (2, 2)):
-        module = OverlappingTranspose(2, window, stride)
-        y = jax.eval_shape(module.init_with_output, KEY, x)[0]
-        assert y.shape == (1, 4 * stride, 6 * stride, 2)
-    with pytest.raises(InputError, match="kernel_size: expected at least the stride"):
-        OverlappingTranspose(2, 1, 2).init(KEY, x)
 
 
 def test_batch_deviation_is_that_of_the_reference():

@@ -10,8 +10,9 @@ import jax.numpy as jnp
 from medjax.core.errors import InputError
 from medjax.core.types import Array, Float, Int
 from medjax.layers.conv import Conv, per_axis, require_image
-from medjax.layers.embedded import ImageAttention, ResidualBlock, enlarged, group_norm
+from medjax.layers.embedded import ImageAttention, ResidualBlock, group_norm
 from medjax.layers.pad import cropped, padded
+from medjax.layers.transposed import ResizeConv
 
 
 class Encoder(nn.Module):
@@ -87,8 +88,7 @@ class Decoder(nn.Module):
                 )
                 y = block(y, None, train)
             if level:
-                y = enlarged(y, (2,) * (y.ndim - 2))
-                y = Conv(self.features[level - 1], dtype=self.dtype, name=f"up{level}")(y)
+                y = ResizeConv(self.features[level - 1], dtype=self.dtype, name=f"up{level}")(y)
         y = nn.silu(group_norm(y, self.groups, 1e-5, "norm"))
         return Conv(self.out, kernel_init=nn.initializers.lecun_normal(), name="head")(y)
 

@@ -15,12 +15,12 @@ from medjax.layers.embedded import (
     ImageAttention,
     LevelEmbedding,
     ResidualBlock,
-    enlarged,
     group_norm,
 )
 from medjax.layers.on_cpu import concatenated
 from medjax.layers.pad import cropped, padded
 from medjax.layers.transformer import Remat, rematerialised
+from medjax.layers.transposed import ResizeConv
 
 
 class DiffusionUNet(nn.Module):
@@ -132,8 +132,8 @@ class DiffusionUNet(nn.Module):
                 y = concatenated(y, skips.pop())
                 y = block(y, level, f"decoder{level}_{i}", level in self.attention)
             if level:
-                y = enlarged(y, strides[level - 1])
-                y = Conv(self.features[level], dtype=self.dtype, name=f"up{level}")(y)
+                factor = strides[level - 1]
+                y = ResizeConv(self.features[level], factor, dtype=self.dtype, name=f"up{level}")(y)
         y = nn.silu(group_norm(y, self.groups, self.epsilon, "norm"))
         y = Conv(self.out_channels, kernel_init=FAINT, name="head")(y)
         return cropped(y, before, sizes)
