@@ -6,7 +6,9 @@ One whole step: passes of all players, penalties, optimisers' updates, averages.
 runs in a process of its own, in this interpreter or in one named by ``--peers`` (torch and
 diffusers, which medjax does without), on the same cores. The networks have as many parameters
 and the batches are of one size; that, and the operations that each library counts, is printed.
-Ways are timed in turn, round after round, so that what else the machine does meets all alike.
+Ways are timed in turn, round after round, so that what else the machine does meets all alike, and
+what is compared are times of one round: the last column is the median over the rounds, with the
+quartiles, of medjax's time over the row's.
 
 StyleGAN2's lazy terms are not due in each step: its time is the mean over 16 steps, of which each
 kind is timed once a round.
@@ -26,6 +28,7 @@ from pathlib import Path
 
 import numpy as np
 
+QUARTILES = (0.25, 0.5, 0.75)
 TRAINERS = ("medjax_", "torch_")
 WORKS = {
     "ddpm": {
@@ -141,7 +144,8 @@ def compare(libraries, work, settings, ways, rounds, cpu):
     for row in rows.values():
         if "error" not in row:
             row["kinds"] = {n: statistics.median(r[n] for r in row["rounds"]) for n in mix}
-            row["ms"] = sum(mix[n] * row["kinds"][n] for n in mix) / sum(mix.values())
+            each = [sum(mix[n] * r[n] for n in mix) / sum(mix.values()) for r in row["rounds"]]
+            row["each"], row["ms"] = each, statistics.median(each)
     return rows
 
 
@@ -149,13 +153,16 @@ def table(settings, rows):
     """Markdown; rows from the fastest to the slowest, and those that failed."""
     kinds = [n for n in settings["mix"] if len(settings["mix"]) > 1]
     sides = " x ".join(str(settings[name]) for name in ("batch", "size", "size"))
-    columns = ["parameters", "Gflop", "ms a step", "medjax / it", *(f"step {n}" for n in kinds)]
+    columns = ["parameters", "Gflop", "ms a step", *(f"step {n}" for n in kinds), "medjax / it"]
     lines = [
         f"{settings['title']}: {sides}\n",
         f"| library | {' | '.join(columns)} |",
         f"|---|{'--:|' * len(columns)}",
     ]
-    ours = next(row.get("ms", np.nan) for name, row in rows.items() if name.startswith("medjax"))
+    ours = next(
+        (row.get("each", [np.nan]) for name, row in rows.items() if name.startswith("medjax")),
+        [np.nan],
+    )
     for name, row in sorted(rows.items(), key=lambda item: item[1].get("ms", np.inf)):
         if "error" in row:
             lines.append(f"| {name} | {row['error']} |" + " |" * (len(columns) - 1))
@@ -164,8 +171,10 @@ def table(settings, rows):
             " + ".join(f"{count:,}" for count in row["parameters"].values()),
             f"{row['flops'] / 1e9:.1f}" if row["flops"] else "",
             f"{row['ms']:.0f}",
-            f"{ours / row['ms']:.2f}",
             *(f"{row['kinds'][n]:.0f}" for n in kinds),
+            "{1:.2f} ({0:.2f} to {2:.2f})".format(
+                *np.quantile(np.divide(ours, row["each"]), QUARTILES)
+            ),
         ]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
