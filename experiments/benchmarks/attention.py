@@ -7,12 +7,12 @@ medians printed with the ratio of JAX's time to ours. Takes half a minute.
 """
 
 import argparse
-import statistics
-import time
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from in_turn import medians
 
 from medjax.layers.attention import attend
 from medjax.training import on_all_cores
@@ -49,13 +49,8 @@ def main():
         }
         results = [jax.tree.leaves(run(*args)) for run in compiled.values()]
         error = max(float(jnp.abs(a - b).max()) for a, b in zip(*results, strict=True))
-        times = {name: [] for name in compiled}
-        for _ in range(asked.rounds):
-            for name, run in compiled.items():
-                began = time.perf_counter()
-                jax.block_until_ready(run(*args))
-                times[name].append(1e3 * (time.perf_counter() - began))
-        other, own = (statistics.median(times[name]) for name in WAYS)
+        calls = {name: partial(run, *args) for name, run in compiled.items()}
+        other, own = medians(calls, asked.rounds).values()
         size = " x ".join(map(str, shape))
         print(f"| {size} | {other:.2f} | {own:.2f} | {other / own:.1f} | {error:.0e} |", flush=True)
 

@@ -10,12 +10,12 @@ time, for machines that do other things too; restrict the cores with ``taskset``
 
 import argparse
 import os
-import statistics
 import time
 from pathlib import Path
 
 import jax
 import numpy as np
+from in_turn import medians
 
 from medjax.cli.arguments import load_config
 
@@ -68,7 +68,8 @@ def prepared(name: str, options: dict[str, str] | None):
 
     def run():
         nonlocal state
-        state, _ = jax.block_until_ready(step(state, batch, jax.random.key(1)))
+        state, _ = step(state, batch, jax.random.key(1))
+        return state
 
     return run
 
@@ -84,16 +85,8 @@ def main():
     print(f"{'':20}" + "".join(f"{way:>20}" for way in WAYS))
     for name in asked.works:
         runs = {way: prepared(name, options) for way, options in WAYS.items()}
-        times = {way: [] for way in runs}
-        for run in runs.values():
-            run()  # compiles
-        for _ in range(asked.rounds):
-            for way, run in runs.items():
-                started = clock()
-                run()
-                times[way].append(1e3 * (clock() - started))
-        medians = {way: statistics.median(values) for way, values in times.items()}
-        cells = [f"{ms:.0f} ({medians['defaults'] / ms:.2f})" for ms in medians.values()]
+        times = medians(runs, asked.rounds, clock)
+        cells = [f"{ms:.0f} ({times['defaults'] / ms:.2f})" for ms in times.values()]
         print(f"{name:20}" + "".join(f"{cell:>20}" for cell in cells), flush=True)
 
 

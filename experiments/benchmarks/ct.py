@@ -14,13 +14,13 @@ import importlib.util
 import math
 import os
 import platform
-import time
 import warnings
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from in_turn import medians
 
 from medjax.physics.ct import ConeBeam, FanBeam, ParallelBeam, uniform_angles
 
@@ -58,17 +58,6 @@ def peers(x: np.ndarray, y: np.ndarray, angles: np.ndarray) -> tuple[Rows, Rows]
 def compiled(function: Callable, *arguments) -> Callable[[], object]:
     function = jax.jit(function)
     return lambda: jax.block_until_ready(function(*arguments))
-
-
-def medians(rows: Rows, repeats: int) -> dict[str, float]:
-    times = {name: [] for name in rows}
-    for repeat in range(repeats + 1):
-        for name, run in rows.items():
-            began = time.perf_counter()
-            run()
-            if repeat:  # the first one compiles
-                times[name].append((time.perf_counter() - began) * 1e3)
-    return {name: float(np.median(values)) for name, values in times.items()}
 
 
 def main() -> None:

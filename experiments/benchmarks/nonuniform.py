@@ -21,7 +21,6 @@ import platform
 import shutil
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -29,6 +28,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+from in_turn import medians
 
 from medjax.physics.mri import FieldMap, radial
 from medjax.physics.nonuniform import NonUniformFourier
@@ -71,18 +71,6 @@ def bart_rows(folder: Path, k: np.ndarray, x: np.ndarray) -> dict[str, Callable[
         rows[f"forward {name}"] = run(name, source="x", result="y")
         rows[f"adjoint {name}"] = run(name, *back, source="y", result="z")
     return rows
-
-
-def medians(rows: dict[str, Callable[[], None]], repeats: int) -> dict[str, float]:
-    for function in rows.values():
-        function()
-    times = {name: [] for name in rows}
-    for _ in range(repeats):
-        for name, function in rows.items():
-            began = time.perf_counter()
-            function()
-            times[name].append((time.perf_counter() - began) * 1e3)
-    return {name: float(np.median(t)) for name, t in times.items()}
 
 
 def main() -> None:

@@ -10,13 +10,14 @@ with the ratio of Flax's time to ours. Takes half a minute.
 """
 
 import argparse
-import statistics
 import time
+from functools import partial
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from in_turn import medians
 
 from medjax.layers.dense import Dense
 from medjax.layers.spread import total
@@ -31,8 +32,6 @@ NORMS = {
     "instance": (GroupNorm(0), nn.InstanceNorm(**OPTIONS)),
     "batch": (BatchNorm(train=True), nn.BatchNorm(False, momentum=0.9, **OPTIONS)),
 }
-
-
 DENSE = {
     "two dense layers": tuple(
         nn.Sequential([layer(4 * TOKENS[-1]), nn.silu, layer(TOKENS[-1])])
@@ -70,18 +69,6 @@ def works(shape):
         yield "sum of a bias", (x,), [total, lambda x: x.sum((0, 1, 2))]
 
 
-def compared(functions, args, options, rounds, clock):
-    """Median milliseconds of each."""
-    compiled = [jax.jit(f).lower(*args).compile(compiler_options=options) for f in functions]
-    times = [[] for _ in compiled]
-    for _ in range(rounds + 1):
-        for own, run in zip(times, compiled, strict=True):
-            began = clock()
-            jax.block_until_ready(run(*args))
-            own.append(1e3 * (clock() - began))
-    return [statistics.median(own[1:]) for own in times]
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=15)
@@ -95,7 +82,9 @@ def main():
     for shape in (*SHAPES, TOKENS):
         for name, args, functions in works(shape):
             for kind, options in kinds.items():
-                own, other = compared(functions, args, options, asked.rounds, clock)
+                compiled = [jax.jit(f, compiler_options=options) for f in functions]
+                calls = {i: partial(run, *args) for i, run in enumerate(compiled)}
+                own, other = medians(calls, asked.rounds, clock).values()
                 size = " x ".join(map(str, shape))
                 numbers = f"{other:.2f} | {own:.2f} | {other / own:.1f}"
                 print(f"| {size} | {name} | {kind} | {numbers} |", flush=True)
