@@ -154,6 +154,38 @@ def _maps() -> tuple[np.ndarray, np.ndarray]:
     return t1, np.stack([background, fluid, grey, white])
 
 
+def volumes(
+    subjects: int,
+    *,
+    size: tuple[int, int, int],
+    spacing: float,
+    seed: int = 0,
+) -> np.ndarray:
+    """T1 volumes of simulated subjects, about the middle of the brain.
+
+    They reach across the slabs of `slices`: for what is judged by its own training images alone.
+
+    Args:
+        subjects: how many.
+        size: voxels, ``(z, y, x)``.
+        spacing: of them in mm.
+        seed: of the subjects.
+
+    Returns:
+        float32 ``(subject, z, y, x, 1)``, brightness as in `Slices`.
+    """
+    template, _ = _maps()
+    centre = (np.asarray(template.shape) - 1) / 2
+    found = []
+    for subject in range(subjects):
+        rng = generator(65, seed, subject)
+        scan = Scan(rng, axis=2)
+        where = scan.places(centre, size[::-1], spacing)
+        values = ndimage.map_coordinates(template, where, order=1)
+        found.append(scan.acquired(values, where, rng).reshape(size[::-1]).T)
+    return np.stack(found)[..., None].astype(np.float32)
+
+
 def slices(
     side: str,
     subjects: int,

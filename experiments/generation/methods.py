@@ -13,7 +13,7 @@ import optax
 import short_runs
 import simulated_brain
 
-from medjax import learners
+from medjax import learners, losses
 from medjax.augment.discriminator import diff_augment
 from medjax.learners import adversarial, diffusion
 from medjax.losses.adversarial import hinge
@@ -29,6 +29,7 @@ from medjax.models.generative import (
 )
 
 SIZE = (32, 32)
+VOLUME = (8, 32, 32)
 WIDTHS = (32, 64, 128)  # of the DCGAN's discriminator; its generator has them the other way
 LATENT = 64
 CLASSES = 4  # slabs of the brain that slices are from
@@ -45,12 +46,14 @@ class Method:
         batch_size: samples of a step, which critics with more steps divide among them.
         length: of its training in `stability.py`, in those of the shortest. What more it is was
             chosen on a seed that is not reported; ``README.md`` has the exception.
+        volumes: whether it sees volumes, of `VOLUME` voxels, instead of slices.
     """
 
     label: str
     learner: Callable[[int], learners.Learner]
     batch_size: int = 32
     length: int = 1
+    volumes: bool = False
 
 
 def adam(rate: float = 2e-4, b2: float = 0.999) -> optax.GradientTransformation:
@@ -189,6 +192,44 @@ def holes(chosen: np.ndarray) -> np.ndarray:
     return y[:, :, None] & x[:, None, :]
 
 
+def gan_3d(steps):
+    return adversarial.gan_3d(VOLUME, widths=WIDTHS, latent=LATENT)
+
+
+@functools.cache
+def segmenter():
+    """A network that has learned the tissues of T1 slices, and its variables."""
+    network = UNet(len(simulated_brain.TISSUES), (16, 32))
+    learner = learners.supervised(
+        network, losses.dice_cross_entropy, adam(1e-3), inputs=("image",), target="tissue"
+    )
+    data = slices(100, 0)
+    state = short_runs.train(
+        short_runs.programs(learner),
+        functools.partial(batch_of, data),
+        len(data),
+        batch_size=16,
+        steps=200,
+        seed=0,
+    ).state
+    return network, {"params": state.params, **state.variables}
+
+
+def td_gan(steps):
+    """T2 to T1, with the labels of T1 slices: what it makes of T2 is to be segmented as T1."""
+    return adversarial.td_gan(
+        translator(),
+        PatchGAN((16, 32), norm="instance"),
+        *segmenter(),
+        adam(),
+        adam(),
+        first="image",
+        second="other",
+        first_label="tissue",
+        average=0.99,
+    )
+
+
 def shape_consistent_gan(steps):
     return adversarial.shape_consistent_gan(
         translator(),
@@ -260,12 +301,31 @@ GANS = {
     "infilling_gan": Method("infilling GAN", infilling_gan, 8),
     "cyclegan": Method("CycleGAN", cyclegan, 8),
     "shape_consistent_gan": Method("shape-consistent GAN", shape_consistent_gan, 8),
+    "td_gan": Method("task-driven GAN", td_gan, 8),
+    "gan_3d": Method("3D-GAN", gan_3d, 16, volumes=True),
 }
 DIFFUSIONS = {
     "ddpm": Method("DDPM", ddpm, 16),
     "fast_ddpm": Method("Fast-DDPM", fast_ddpm, 16),
 }
 METHODS = GANS | DIFFUSIONS
+
+
+def slices(subjects: int, seed: int) -> simulated_brain.Slices:
+    """Four slices of each subject; another seed is other subjects."""
+    return simulated_brain.slices("train", subjects, each=4, size=SIZE[0], spacing=6.0, seed=seed)
+
+
+@functools.cache
+def volumes(count: int) -> np.ndarray:
+    """T1 volumes of as many subjects as there are slices, as coarse."""
+    return simulated_brain.volumes(count, size=VOLUME, spacing=6.0)
+
+
+def volume_of(data: np.ndarray, chosen: np.ndarray) -> dict[str, np.ndarray]:
+    """What learners see of volumes: from 0 to 1, as a sigmoid gives them."""
+    image = (simulated_brain.scaled(data[chosen]) + 1) / 2
+    return {"image": image, "index": chosen.astype(np.int32)}
 
 
 def batch_of(data, chosen: np.ndarray) -> dict[str, np.ndarray]:

@@ -38,12 +38,6 @@ SHOWN = 12  # samples a row of the picture
 REAL = "training slices themselves"
 
 
-def slices(subjects: int, seed: int) -> simulated_brain.Slices:
-    """Four slices of each subject; another seed is other subjects."""
-    size = methods.SIZE[0]
-    return simulated_brain.slices("train", subjects, each=4, size=size, spacing=6.0, seed=seed)
-
-
 def extractor(images: np.ndarray, folder: Path) -> generative.FeatureExtractor:
     """Learned from the training images, once for all that is kept in a folder."""
     path = folder / f"features-{len(images)}.npz"
@@ -182,7 +176,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=HERE)
     options = parser.parse_args()
     jax.config.update("jax_compilation_cache_dir", str(options.runs.absolute() / "programs"))
-    data, other = slices(options.subjects, 0), slices(options.subjects, 1)
+    data, other = methods.slices(options.subjects, 0), methods.slices(options.subjects, 1)
     held, real = (simulated_brain.unscaled(simulated_brain.scaled(a.t1)) for a in (other, data))
     extract = extractor(real, options.runs)
     held, real = held[:COUNT], real[:COUNT]

@@ -6,9 +6,9 @@ Trains every method of `methods.GANS` on the slices of `run.py` and judges the v
 it makes by `medjax.metrics.generative.mode_collapse`, by the features that SimCLR learned from
 the training slices. Translators (pix2pix, CycleGAN and kin) make one image of each source, the
 infilling GAN one of each image with a hole, and are compared with the images that those should
-become. What is done is kept in ``--runs``. Writes
-``stability.json`` and ``stability.md`` beside this file. ``--steps 5 --subjects 20 --seeds 0``
-tries it out.
+become; 3D-GAN's volumes by the features of all their slices. What is done is kept in ``--runs``.
+Writes ``stability.json`` and ``stability.md`` beside this file. ``--steps 5 --subjects 20
+--seeds 0`` tries it out.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from medjax.learners.adversarial import generator_variables
+from medjax.learners.adversarial import Both, generator_variables
 from medjax.metrics import generative
 
 HERE = Path(__file__).parent
@@ -44,17 +44,37 @@ def made(name: str, state, program: short_runs.Programs, data, count: int) -> np
             inputs.append(data.slab[:count])
         apply = jax.jit(methods.players(known=known)[0].apply)
         return np.asarray(apply(variables, *inputs))
+    if name == "td_gan":  # likewise, of the images that it translates
+        both = Both(methods.translator(), methods.translator())
+        apply = jax.jit(both.apply)
+        kinds = (simulated_brain.scaled(images[:count]) for images in (data.t2, data.t1))
+        pairs = zip(*(np.split(x, range(50, count, 50)) for x in kinds), strict=True)
+        variables = generator_variables(state)
+        return np.concatenate([apply(variables, *pair)[0] for pair in pairs])
+    if name == "gan_3d":
+        batch = methods.volume_of(data, np.arange(count))
+        return 2 * methods.images_of(program.predict(state, batch)) - 1
     return run.generated(program, state, data, count)[0]
+
+
+def by_slices(extract: generative.FeatureExtractor, volumes: np.ndarray) -> generative.FeatureSet:
+    """Features of volumes: those of all slices, one after the other."""
+    found = extract(volumes.reshape(-1, *volumes.shape[2:]))
+    return generative.FeatureSet(np.reshape(found.values, (len(volumes), -1)), found.extractor)
 
 
 def judged(name: str, seed: int, steps: int, data, extract) -> dict:
     """Train one, and say what became of it."""
     method = methods.GANS[name]
     steps *= method.length
+    batch_of, features = methods.batch_of, extract
+    if method.volumes:
+        data, batch_of = methods.volumes(len(data)), methods.volume_of
+        features = functools.partial(by_slices, extract)
     program = methods.programs(name, steps)
     end = short_runs.train(
         program,
-        functools.partial(methods.batch_of, data),
+        functools.partial(batch_of, data),
         len(data),
         batch_size=method.batch_size,
         steps=steps,
@@ -62,14 +82,16 @@ def judged(name: str, seed: int, steps: int, data, extract) -> dict:
     )
     count = min(500, len(data))
     images = simulated_brain.unscaled(made(name, end.state, program, data, count))
-    real = simulated_brain.unscaled(simulated_brain.scaled(data.t1[:count]))
-    found = generative.mode_collapse(extract(real), extract(images))
+    real = data if method.volumes else data.t1
+    real = features(simulated_brain.unscaled(simulated_brain.scaled(real[:count])))
+    generated = features(images)
+    found = generative.mode_collapse(real, generated)
     print(f"{name}, seed {seed}: {found}", flush=True)
     return {
         "steps": steps,
         "collapsed": found.collapsed,
         **{name: getattr(found, name).value for name in SHARES},
-        "fid": generative.frechet_distance(extract(real), extract(images)).value,
+        "fid": generative.frechet_distance(real, generated).value,
         "features": extract.name,
         "finite": bool(np.isfinite(end.log["generator_gradient_norm"]).all()),
         "last": {name: values[-1] for name, values in end.log.items()},
@@ -118,7 +140,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=HERE)
     options = parser.parse_args()
     jax.config.update("jax_compilation_cache_dir", str(options.runs.absolute() / "programs"))
-    data = run.slices(options.subjects, 0)
+    data = methods.slices(options.subjects, 0)
     real = simulated_brain.unscaled(simulated_brain.scaled(data.t1))
     extract = run.extractor(real, options.runs)
     folder = options.runs / f"stability-{options.subjects}"

@@ -57,6 +57,7 @@ def shape_consistent_gan(
     first_label: str = "first_label",
     second_label: str = "second_label",
     cycle: float = 10.0,
+    identity: float = 0.5,
     shape: float = 1.0,
     segmentation: Loss = cross_entropy,
     pool: int = 50,
@@ -70,8 +71,9 @@ def shape_consistent_gan(
     segmentation of each kind; what an image is translated to must be segmented as the image
     is labelled, by the segmentation of the kind it has become (shape consistency); and these
     segmentations learn from true images and from translated ones. What differs: 2D and 3D by
-    the input, least squares, and all of it learns at one time, where the authors first train
-    generators and segmentations by themselves and then alternate.
+    the input, least squares, all of it learns at one time, where the authors first train
+    generators and segmentations by themselves and then alternate, and ``identity``, without
+    which a translation into the negative is as consistent as the right one.
 
     Args:
         generator: see `medjax.learners.adversarial.cyclegan`.
@@ -85,6 +87,7 @@ def shape_consistent_gan(
         first_label: the batch's entry of labels of the first kind, integer ``(batch, *spatial)``.
         second_label: of the second.
         cycle: see there; 10 in the paper.
+        identity: see there; 0 in the paper.
         shape: weight of the segmentations; 1 in the paper.
         segmentation: a loss of `medjax.losses.overlap`.
         pool: see there.
@@ -116,7 +119,7 @@ def shape_consistent_gan(
         first=first,
         second=second,
         cycle=cycle,
-        identity=0.0,
+        identity=identity,
         pool=pool,
         loss=loss,
         average=average,
@@ -144,6 +147,7 @@ def td_gan(
     second: str = "second",
     first_label: str = "first_label",
     cycle: float = 10.0,
+    identity: float = 0.5,
     task: float = 1.0,
     segmentation: Loss = cross_entropy,
     pool: int = 50,
@@ -159,7 +163,7 @@ def td_gan(
     to the second and back must be segmented as it is labelled; and the discriminator of the
     first kind sees images beside their segmentations. What differs: least squares, 2D and 3D by
     the input; segmentations go to the discriminator as probabilities of the classes; the
-    weights are this library's.
+    weights are this library's; and ``identity``, as in `shape_consistent_gan`.
 
     Args:
         generator: see `medjax.learners.adversarial.cyclegan`.
@@ -172,6 +176,7 @@ def td_gan(
         second: of the kind that has none.
         first_label: the batch's entry of labels, integer ``(batch, *spatial)``.
         cycle: see there.
+        identity: see there; 0 in the paper.
         task: weight of the segmentation of what came back.
         segmentation: a loss of `medjax.losses.overlap`.
         pool: see there.
@@ -202,7 +207,7 @@ def td_gan(
         first=first,
         second=second,
         cycle=cycle,
-        identity=0.0,
+        identity=identity,
         pool=pool,
         loss=loss,
         average=average,
