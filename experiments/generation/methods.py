@@ -193,7 +193,7 @@ def holes(chosen: np.ndarray) -> np.ndarray:
 
 
 def gan_3d(steps):
-    return adversarial.gan_3d(VOLUME, widths=WIDTHS, latent=LATENT)
+    return adversarial.gan_3d(VOLUME, widths=WIDTHS, latent=LATENT, average=0.99)
 
 
 @functools.cache
@@ -302,7 +302,7 @@ GANS = {
     "cyclegan": Method("CycleGAN", cyclegan, 8),
     "shape_consistent_gan": Method("shape-consistent GAN", shape_consistent_gan, 8),
     "td_gan": Method("task-driven GAN", td_gan, 8),
-    "gan_3d": Method("3D-GAN", gan_3d, 16, volumes=True),
+    "gan_3d": Method("3D-GAN", gan_3d, length=2, volumes=True),
 }
 DIFFUSIONS = {
     "ddpm": Method("DDPM", ddpm, 16),

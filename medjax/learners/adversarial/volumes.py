@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import optax
 
 from medjax.core.errors import InputError
+from medjax.core.types import Array, Key
 from medjax.learners.learner import Learner
 from medjax.losses.adversarial import non_saturating
 from medjax.models.generative.dcgan import DCGANDiscriminator, DCGANGenerator
@@ -25,17 +26,20 @@ def gan_3d(
     channels: int = 1,
     widths: Sequence[int] = (64, 128, 256, 512),
     latent: int = 200,
-    learning_rates: tuple[float, float] = (2.5e-3, 1e-5),
-    rest: float | None = 0.8,
+    learning_rates: tuple[float, float] = (2e-4, 2e-4),
+    rest: float | None = None,
+    draw: Callable[[Key[Array, ""], tuple[int, ...]], Array] = jax.random.normal,
     **options: Any,
 ) -> Learner:
     """3D-GAN (Wu et al. 2016, arXiv:1610.07584): a volume generator.
 
     Learning a probabilistic latent space of object shapes via 3D generative-adversarial
     modeling, section 3.1. As there: DCGAN's networks with windows of 4 x 4 x 4, volumes in
-    [0, 1] from a sigmoid, even noise in [0, 1], Adam at 0.0025 for the generator and 0.00001
-    for the discriminator with a momentum of 0.5, and `resting`. What differs: any size, any
-    number of channels, and the generator's loss is the one that keeps its slope.
+    [0, 1] from a sigmoid, Adam with a momentum of 0.5. What differs: any size, any number of
+    channels, the generator's loss is the one that keeps its slope, and the defaults of the last
+    three arguments. The paper's are ``learning_rates=(2.5e-3, 1e-5), rest=0.8,
+    draw=jax.random.uniform``, for long runs of batches of 100; runs of some hundred steps
+    collapsed with them (``experiments/generation``).
 
     Args:
         size: spatial sizes, multiples of 2 to the power of ``len(widths)``.
@@ -44,6 +48,7 @@ def gan_3d(
         latent: channels of the noise.
         learning_rates: of the generator and of the discriminator.
         rest: see `resting`; None for a discriminator that learns in each step.
+        draw: the noise, see `medjax.learners.adversarial.latents`.
         **options: of `adversarial`.
 
     Raises:
@@ -58,7 +63,7 @@ def gan_3d(
         generator,
         discriminator,
         *(adam(rate) for rate in learning_rates),
-        inputs=latents(latent, draw=jax.random.uniform),
+        inputs=latents(latent, draw=draw),
         loss=non_saturating(),
         **options,
     )

@@ -188,9 +188,7 @@ MAKE = {
         pool=12,
     ),
     "gan_3d": lambda: tiny.seen_as(
-        adversarial.gan_3d(
-            (4, 4, 4), widths=(4,), latent=4, learning_rates=(5e-3, 5e-3), rest=None
-        ),
+        adversarial.gan_3d((4, 4, 4), widths=(4,), latent=4, learning_rates=(5e-3, 5e-3)),
         lambda batch: {**batch, "image": jax.nn.sigmoid(batch["image"]).reshape(8, 4, 4, 4, 1)},
     ),
     "triple_gan": lambda: adversarial.triple_gan(*triple(), classes=3, label="partly", latent=4),
