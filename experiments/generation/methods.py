@@ -192,8 +192,14 @@ def holes(chosen: np.ndarray) -> np.ndarray:
     return y[:, :, None] & x[:, None, :]
 
 
+def dcgan_3d(steps):
+    return adversarial.dcgan(VOLUME, widths=WIDTHS, latent=LATENT, average=0.99)
+
+
 def gan_3d(steps):
-    return adversarial.gan_3d(VOLUME, widths=WIDTHS, latent=LATENT, average=0.99)
+    """Of volumes from 0 to 1, as its sigmoid gives them."""
+    learner = adversarial.gan_3d(VOLUME, widths=WIDTHS, latent=LATENT, average=0.99)
+    return learners.augmented(learner, lambda _, x: {**x, "image": (x["image"] + 1) / 2})
 
 
 @functools.cache
@@ -302,6 +308,7 @@ GANS = {
     "cyclegan": Method("CycleGAN", cyclegan, 8),
     "shape_consistent_gan": Method("shape-consistent GAN", shape_consistent_gan, 8),
     "td_gan": Method("task-driven GAN", td_gan, 8),
+    "dcgan_3d": Method("DCGAN of volumes", dcgan_3d, volumes=True),
     "gan_3d": Method("3D-GAN", gan_3d, length=2, volumes=True),
 }
 DIFFUSIONS = {
@@ -323,9 +330,8 @@ def volumes(count: int) -> np.ndarray:
 
 
 def volume_of(data: np.ndarray, chosen: np.ndarray) -> dict[str, np.ndarray]:
-    """What learners see of volumes: from 0 to 1, as a sigmoid gives them."""
-    image = (simulated_brain.scaled(data[chosen]) + 1) / 2
-    return {"image": image, "index": chosen.astype(np.int32)}
+    """What learners see of volumes."""
+    return {"image": simulated_brain.scaled(data[chosen]), "index": chosen.astype(np.int32)}
 
 
 def batch_of(data, chosen: np.ndarray) -> dict[str, np.ndarray]:

@@ -6,7 +6,7 @@ Trains every method of `methods.GANS` on the slices of `run.py` and judges the v
 it makes by `medjax.metrics.generative.mode_collapse`, by the features that SimCLR learned from
 the training slices. Translators (pix2pix, CycleGAN and kin) make one image of each source, the
 infilling GAN one of each image with a hole, and are compared with the images that those should
-become; 3D-GAN's volumes by the features of all their slices. What is done is kept in ``--runs``.
+become; volumes by the features of all their slices. What is done is kept in ``--runs``.
 Writes ``stability.json`` and ``stability.md`` beside this file. ``--steps 5 --subjects 20
 --seeds 0`` tries it out.
 """
@@ -51,9 +51,10 @@ def made(name: str, state, program: short_runs.Programs, data, count: int) -> np
         pairs = zip(*(np.split(x, range(50, count, 50)) for x in kinds), strict=True)
         variables = generator_variables(state)
         return np.concatenate([apply(variables, *pair)[0] for pair in pairs])
-    if name == "gan_3d":
+    if methods.GANS[name].volumes:
         batch = methods.volume_of(data, np.arange(count))
-        return 2 * methods.images_of(program.predict(state, batch)) - 1
+        images = methods.images_of(program.predict(state, batch))
+        return 2 * images - 1 if name == "gan_3d" else images
     return run.generated(program, state, data, count)[0]
 
 

@@ -73,7 +73,7 @@ def shape_consistent_gan(
     segmentations learn from true images and from translated ones. What differs: 2D and 3D by
     the input, least squares, all of it learns at one time, where the authors first train
     generators and segmentations by themselves and then alternate, and ``identity``, without
-    which a translation into the negative is as consistent as the right one.
+    which a translation into the negative is as consistent a cycle as the right one.
 
     Args:
         generator: see `medjax.learners.adversarial.cyclegan`.
