@@ -2,7 +2,7 @@
 
     python experiments/generation/stability.py [--seeds 0 1 2 3 4] [--steps 400]
 
-Trains every method of `methods.GANS` on the slices of `run.py` and judges the variety of what
+Trains every method of `methods.GANS` on the slices of `methods.py` and judges the variety of what
 it makes by `medjax.metrics.generative.mode_collapse`, by the features that SimCLR learned from
 the training slices. Translators (pix2pix, CycleGAN and kin) make one image of each source, the
 infilling GAN one of each image with a hole, and are compared with the images that those should
