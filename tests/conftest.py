@@ -23,9 +23,9 @@ os.environ.setdefault("MPLBACKEND", "agg")
 
 import jax
 import pytest
-from jaxtyping import install_import_hook
+import typechecker
 
-install_import_hook("medjax", "typechecker.check")
+typechecker.install("medjax")
 
 gc.freeze()
 gc.set_threshold(50_000, 20, 20)

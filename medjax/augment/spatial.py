@@ -21,12 +21,13 @@ from .entries import IMAGE, Entries, Image, Labels, move, resample, spatial_size
 class Map(NamedTuple):
     """From a place ``p`` of the output to one of the input, in voxels.
 
-    It is ``matrix (p + u(p)) + offset``, with ``u`` a field of cubic B-splines.
+    It is ``matrix (p + u(p)) + offset``, with ``u`` a field of cubic B-splines, whose ``control``
+    points are ``(*batch, n, *points)``.
     """
 
     matrix: Float[Array, "*batch n n"]
     offset: Float[Array, "*batch n"]
-    control: Float[Array, "*batch n *control"] | None
+    control: Float[Array, "..."] | None
 
 
 def deform(

@@ -61,8 +61,8 @@ def scaling_filter(wavelet: str) -> np.ndarray:
 
 @functools.partial(jax.jit, static_argnames=("wavelet", "levels", "ndim"))
 def decompose(
-    x: Inexact[Array, ...], wavelet: str = "db4", levels: int = 3, ndim: int = 2
-) -> Inexact[Array, ...]:
+    x: Inexact[Array, "..."], wavelet: str = "db4", levels: int = 3, ndim: int = 2
+) -> Inexact[Array, "..."]:
     """Wavelet coefficients of the last ``ndim`` axes.
 
     Args:
@@ -94,8 +94,8 @@ def decompose(
 
 @functools.partial(jax.jit, static_argnames=("wavelet", "levels", "ndim"))
 def reconstruct(
-    coefficients: Inexact[Array, ...], wavelet: str = "db4", levels: int = 3, ndim: int = 2
-) -> Inexact[Array, ...]:
+    coefficients: Inexact[Array, "..."], wavelet: str = "db4", levels: int = 3, ndim: int = 2
+) -> Inexact[Array, "..."]:
     """The image of its coefficients: inverse, and transpose, of `decompose`.
 
     Args and errors are those of `decompose`.

@@ -17,6 +17,7 @@ from medjax.core.arrays import with_rank
 from medjax.core.errors import InputError
 from medjax.core.types import Array, Float
 
+from .bias import with_bias
 from .conv import Size, convolve, per_axis, require_image
 from .spread import biased
 
@@ -79,10 +80,7 @@ class ComplexConv(nn.Module):
         rows = [jnp.concatenate(parts, axis=-1) for parts in ((a, b), (-b, a))]
         kernel = jnp.concatenate(rows, axis=-2).astype(self.dtype)
         y = convolve(x.astype(self.dtype), kernel, self.strides)
-        if self.use_bias:
-            bias = self.param("bias", nn.initializers.zeros, (2 * self.features,), jnp.float32)
-            y = biased(y, bias)
-        return y
+        return with_bias(self, y)
 
 
 class ComplexBatchNorm(nn.Module):

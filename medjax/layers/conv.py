@@ -17,10 +17,10 @@ import jax.numpy as jnp
 from medjax.core.errors import InputError
 from medjax.core.types import Array, Float
 
+from .bias import with_bias
 from .correlate import correlate
 from .correlate_cpu import channels_last
 from .grouped import convolve_shifted
-from .spread import biased
 
 Size = int | tuple[int, ...]
 """One number for all spatial axes, or one an axis."""
@@ -247,10 +247,7 @@ class Conv(nn.Module):
             dilation=self.dilation,
             groups=groups,
         )
-        if self.use_bias:
-            bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
-            y = biased(y, bias)
-        return y
+        return with_bias(self, y)
 
 
 class ConvTranspose(nn.Module):
@@ -296,7 +293,4 @@ class ConvTranspose(nn.Module):
         y = y.transpose(0, *order, y.ndim - 1)
         sizes = [n * s for n, s in zip(x.shape[1:-1], stride, strict=True)]
         y = y.reshape(x.shape[0], *sizes, self.features)
-        if self.use_bias:
-            bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
-            y = biased(y, bias)
-        return y
+        return with_bias(self, y)

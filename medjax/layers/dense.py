@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from medjax.core.types import Array, Float
 
-from .spread import biased
+from .bias import with_bias
 
 
 class Dense(nn.Module):
@@ -49,6 +49,5 @@ class Dense(nn.Module):
         rows = x.astype(self.dtype).reshape(math.prod(places), *given)
         over = tuple(range(1, 1 + self.axes)), tuple(range(self.axes))
         y = jax.lax.dot_general(rows, kernel.astype(self.dtype), (over, ((), ())))
-        if self.use_bias:
-            y = biased(y, self.param("bias", nn.initializers.zeros, made, jnp.float32))
+        y = with_bias(self, y, len(made))
         return y.reshape(*places, *made)

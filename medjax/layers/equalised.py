@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from medjax.core.types import Array, Float
 
+from .bias import with_bias
 from .conv import convolve, per_axis, require_image
 from .fir import TAPS, downsample, filtered
 from .on_cpu import computed_once
@@ -98,7 +99,5 @@ class EqualisedConv(nn.Module):
             y = convolve(filtered(x, self.taps, padding=edges), kernel, 2, padding=0)
         else:
             y = convolve(x, kernel)
-        if self.use_bias:
-            bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
-            y = biased(y, bias)
+        y = with_bias(self, y)
         return y if self.activation is None else self.activation(y)

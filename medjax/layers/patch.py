@@ -10,8 +10,8 @@ import jax.numpy as jnp
 from medjax.core.types import Array, Float
 
 from .attention import INIT
+from .bias import with_bias
 from .conv import Size, per_axis, require_image
-from .spread import biased
 
 
 def patch_grid(spatial: tuple[int, ...], patch: Size) -> tuple[int, ...]:
@@ -75,7 +75,4 @@ class PatchEmbed(nn.Module):
         kernel = self.param("kernel", INIT, shape, jnp.float32).astype(self.dtype)
         kernel = kernel.reshape(math.prod(shape[:-1]), self.features)
         y = jnp.tensordot(to_patches(x.astype(self.dtype), window), kernel, axes=1)
-        if self.use_bias:
-            bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
-            y = biased(y, bias)
-        return y
+        return with_bias(self, y)

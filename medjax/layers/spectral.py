@@ -6,10 +6,10 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from medjax.core.arrays import with_rank
 from medjax.core.errors import InputError
 from medjax.core.types import Array, Float
 
+from .bias import with_bias
 from .conv import Padding, Size, convolve, per_axis, require_image
 
 COLLECTION = "spectral"
@@ -100,7 +100,7 @@ class SpectralConv(nn.Module):
         kernel = self.param("kernel", self.kernel_init, shape, jnp.float32)
         kernel = SpectralNorm(name="norm")(kernel, train).astype(self.dtype)
         y = convolve(x.astype(self.dtype), kernel, self.strides, padding=self.padding)
-        return _biased(self, y) if self.use_bias else y
+        return with_bias(self, y)
 
 
 class SpectralDense(nn.Module):
@@ -123,12 +123,7 @@ class SpectralDense(nn.Module):
         kernel = self.param("kernel", init, (x.shape[-1], self.features), jnp.float32)
         kernel = SpectralNorm(name="norm")(kernel, train).astype(self.dtype)
         y = jnp.matmul(x.astype(self.dtype), kernel)
-        return _biased(self, y) if self.use_bias else y
-
-
-def _biased(module: nn.Module, y: Array) -> Array:
-    bias = module.param("bias", nn.initializers.zeros, y.shape[-1:], jnp.float32)
-    return y + with_rank(bias.astype(y.dtype), y.ndim)
+        return with_bias(self, y)
 
 
 def _unit(x: Array) -> Array:

@@ -15,7 +15,7 @@ from .spread import spread, total
 
 
 def moments(
-    x: Float[Array, "*lead *size channel"], lead: int, groups: int
+    x: Float[Array, "... channel"], lead: int, groups: int
 ) -> tuple[Float[Array, "*lead channel"], Float[Array, "*lead channel"]]:
     """Mean and variance of each group of channels, at each of its channels.
 
@@ -55,11 +55,11 @@ def moments(
 
 @jax.custom_jvp
 def scaled(
-    x: Float[Array, "*lead *size channel"],
+    x: Float[Array, "... channel"],
     mean: Float[Array, "*lead channel"],
     scale: Float[Array, "*lead channel"],
     shift: Float[Array, "*lead channel"],
-) -> Float[Array, "*lead *size channel"]:
+) -> Float[Array, "... channel"]:
     """``(x - mean) scale + shift``, each a number a channel."""
     over = x.shape[mean.ndim - 1 : -1]
     return (x - spread(mean, over)) * spread(scale, over) + spread(shift, over)

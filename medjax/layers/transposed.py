@@ -11,10 +11,10 @@ import jax.numpy as jnp
 from medjax.core.errors import InputError
 from medjax.core.types import Array, Float
 
+from .bias import with_bias
 from .conv import Edges, Size, convolve_folded, per_axis, require_image
 from .correlate import correlate
 from .correlate_cpu import by_phase
-from .spread import biased
 
 
 def convolve_transposed(
@@ -128,10 +128,7 @@ class ResizeConv(nn.Module):
         shape = (*window, x.shape[-1], self.features)
         kernel = self.param("kernel", self.kernel_init, shape, jnp.float32)
         y = convolve_resized(x.astype(self.dtype), kernel, self.factor)
-        if self.use_bias:
-            bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
-            y = biased(y, bias)
-        return y
+        return with_bias(self, y)
 
 
 class OverlappingTranspose(nn.Module):
@@ -179,7 +176,4 @@ class OverlappingTranspose(nn.Module):
             stride,
             kept=[(start, start + n * s) for start, n, s in each],
         )
-        if self.use_bias:
-            bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
-            y = biased(y, bias)
-        return y
+        return with_bias(self, y)

@@ -52,7 +52,7 @@ MATRIX = 1024
 """The longest axis that is transformed by a matrix product on TPU."""
 
 
-def fftc(x: Array, ndim: int = 2) -> Complex[Array, ...]:
+def fftc(x: Array, ndim: int = 2) -> Complex[Array, "..."]:
     """Centred orthonormal Fourier transform of the last ``ndim`` axes.
 
     Args:
@@ -68,7 +68,7 @@ def fftc(x: Array, ndim: int = 2) -> Complex[Array, ...]:
     return _checked(x, ndim, inverse=False)
 
 
-def ifftc(y: Array, ndim: int = 2) -> Complex[Array, ...]:
+def ifftc(y: Array, ndim: int = 2) -> Complex[Array, "..."]:
     """Inverse, and adjoint, of `fftc`."""
     return _checked(y, ndim, inverse=True)
 

@@ -12,7 +12,7 @@ SHAPES = [(12, 9), (9, 8, 10)]
 
 
 def keys(count, seed=0):
-    return jax.random.split(jax.random.key(seed, impl="rbg"), count)
+    return jax.random.split(jax.random.key(seed, impl="philox2x32"), count)
 
 
 def numbered(shape):

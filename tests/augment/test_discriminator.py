@@ -14,7 +14,7 @@ from medjax.augment.discriminator import (
 )
 from medjax.core.errors import InputError
 
-KEY = jax.random.key(0, impl="rbg")
+KEY = jax.random.key(0, impl="philox2x32")
 
 
 def batch(*shape):

@@ -17,7 +17,7 @@ from medjax.layers.spectral import SpectralConv, SpectralDense, largest_singular
 from medjax.layers.transposed import convolve_transposed
 
 REFERENCE = np.load(Path(__file__).parents[1] / "reference" / "adversarial.npz")
-KEY = jax.random.key(0, impl="rbg")
+KEY = jax.random.key(0, impl="philox2x32")
 
 
 def last(name):

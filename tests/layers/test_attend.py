@@ -8,7 +8,7 @@ from medjax.layers.attend import CBAM, NonLocal, SpatialAttention, block_attenti
 from medjax.layers.squeeze import ChannelAttention, SqueezeExcitation
 
 # Threefry takes XLA on CPU a second a parameter to compile.
-KEY = jax.random.key(0, impl="rbg")
+KEY = jax.random.key(0, impl="philox2x32")
 
 
 def normal(seed, *shape):

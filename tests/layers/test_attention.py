@@ -20,7 +20,7 @@ from medjax.layers.position import grid_coordinates, resize_positions, rotary, s
 from medjax.layers.transformer import Block, Transformer, rematerialised
 from medjax.layers.window import WindowAttention, Windows, relative_offsets
 
-KEY = jax.random.key(0, impl="rbg")
+KEY = jax.random.key(0, impl="philox2x32")
 
 
 def normal(*shape, seed=0):

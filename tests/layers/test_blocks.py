@@ -8,7 +8,7 @@ from medjax.core.trees import named_leaves
 from medjax.layers import ConvBlock, average_pool
 
 # Threefry takes XLA on CPU a second a parameter to compile.
-KEY = jax.random.key(0, impl="rbg")
+KEY = jax.random.key(0, impl="philox2x32")
 
 
 def zeros_like(shapes):

@@ -8,7 +8,7 @@ from medjax.core.errors import InputError
 from medjax.layers.complex_conv import ComplexBatchNorm, ComplexConv, crelu, inverse_root
 
 # Threefry takes XLA on CPU a second a parameter to compile.
-KEY = jax.random.key(0, impl="rbg")
+KEY = jax.random.key(0, impl="philox2x32")
 
 
 def pairs(x):

@@ -11,7 +11,7 @@ from medjax.layers.conv import convolve_folded, standardised
 from medjax.layers.grouped import convolve_shifted
 
 # Threefry takes XLA on CPU a second a parameter to compile.
-KEY = jax.random.key(0, impl="rbg")
+KEY = jax.random.key(0, impl="philox2x32")
 
 
 def normal(seed, *shape, dtype=np.float32):

@@ -7,7 +7,7 @@ import pytest
 from medjax.layers.conv_norm import ConvNorm, NormActivation
 
 # Threefry takes XLA on CPU a second a parameter to compile.
-KEY = jax.random.key(0, impl="rbg")
+KEY = jax.random.key(0, impl="philox2x32")
 
 
 @pytest.mark.parametrize("norm", ["batch", "group", "weight_standardised", "none"])

@@ -6,7 +6,7 @@ import pytest
 
 from medjax.layers.dense import Dense
 
-KEY = jax.random.key(0, impl="rbg")
+KEY = jax.random.key(0, impl="philox2x32")
 INIT = nn.initializers.truncated_normal(0.02)
 CASES = {  # ours, Flax's, the shape of what it maps
     "tokens": (Dense(5), nn.Dense(5), (2, 3, 4)),

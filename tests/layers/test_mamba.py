@@ -10,7 +10,7 @@ from medjax.core.errors import InputError
 from medjax.core.trees import named_leaves
 from medjax.layers.mamba import ImageScan, Mamba, crossed, merged
 
-KEY = jax.random.key(0, impl="rbg")
+KEY = jax.random.key(0, impl="philox2x32")
 
 
 def image(*shape):

@@ -6,7 +6,7 @@ import pytest
 from medjax.core.errors import InputError
 from medjax.layers.quantise import VectorQuantiser
 
-KEY = jax.random.key(0, impl="rbg")
+KEY = jax.random.key(0, impl="philox2x32")
 
 
 def book(*entries, counts=None):

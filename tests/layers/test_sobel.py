@@ -5,7 +5,7 @@ import scipy.ndimage
 
 from medjax.layers.sobel import SobelConv, sobel_kernels
 
-KEY = jax.random.key(0, impl="rbg")
+KEY = jax.random.key(0, impl="philox2x32")
 
 
 def test_there_are_four_directions_in_the_plane_as_edcnn_has_them():

@@ -16,7 +16,7 @@ from medjax.layers.texture import texture_transfer
 from medjax.layers.unfold import unfolded
 
 # Threefry takes XLA on CPU a second a parameter to compile.
-KEY = jax.random.key(0, impl="rbg")
+KEY = jax.random.key(0, impl="philox2x32")
 REFERENCE = np.load(Path(__file__).parents[1] / "reference" / "super_resolution.npz")
 
 

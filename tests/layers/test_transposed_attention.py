@@ -8,7 +8,7 @@ from medjax.core.errors import InputError
 from medjax.layers.feed_forward import GatedFeedForward, LocalFeedForward
 from medjax.layers.transposed_attention import TransposedAttention
 
-KEY = jax.random.key(0, impl="rbg")
+KEY = jax.random.key(0, impl="philox2x32")
 
 
 def normal(*shape):

@@ -92,7 +92,7 @@ def test_every_learner_has_a_case():
 def test_steps_lower_the_loss_and_keep_only_arrays(name, batch, scan):
     learner = CASES[name]()
     # Threefry takes XLA on CPU a second a parameter to compile.
-    state = jax.jit(learner.init)(jax.random.key(0, impl="rbg"), batch)
+    state = jax.jit(learner.init)(jax.random.key(0, impl="philox2x32"), batch)
     structure = jax.tree.structure(state)
     step = jax.jit(learner.step)
     losses = []

@@ -13,7 +13,7 @@ from medjax.learners import Gradients, Learner, Phase, State, accumulated, contr
 from medjax.learners.monitored import monitored
 from medjax.metrics.representation import alignment, effective_rank, uniformity
 
-KEY = jax.random.key(0, impl="rbg")
+KEY = jax.random.key(0, impl="philox2x32")
 PAIR = ("first", "second")
 
 

@@ -13,7 +13,7 @@ from medjax.losses import adversarial, penalties
 
 REFERENCE = np.load(Path(__file__).parents[1] / "reference" / "adversarial.npz")
 NAMES = ("non_saturating", "least_squares", "wasserstein", "hinge", "relativistic_average")
-KEY = jax.random.key(0, impl="rbg")  # threefry takes long to compile on CPU
+KEY = jax.random.key(0, impl="philox2x32")  # threefry takes long to compile on CPU
 
 
 def stored(name):

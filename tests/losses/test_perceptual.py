@@ -19,7 +19,7 @@ from medjax.losses.perceptual import (
 )
 from medjax.models import ResNet, UNet
 
-KEY = jax.random.key(0, impl="rbg")
+KEY = jax.random.key(0, impl="philox2x32")
 
 
 def normal(seed, *shape):

@@ -13,7 +13,7 @@ from medjax.physics.mri.sampling import Sampling
 from medjax.physics.operator import Identity
 
 # Threefry takes XLA on CPU a second a parameter to compile.
-KEY = jax.random.key(0, impl="rbg")
+KEY = jax.random.key(0, impl="philox2x32")
 
 
 class Multiple(nn.Module):

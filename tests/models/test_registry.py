@@ -48,7 +48,7 @@ from medjax.physics.mri.sampling import Sampling
 from medjax.physics.operator import LinearOperator
 
 # Threefry takes XLA on CPU a second a parameter to compile.
-KEY = jax.random.key(0, impl="rbg")
+KEY = jax.random.key(0, impl="philox2x32")
 
 
 @struct

@@ -13,7 +13,7 @@ from medjax.models.vit import SIZES, Tokens, ViT
 from medjax.models.weights.importer import import_weights
 from medjax.models.weights.vit import DINOV2, MAE, MONAI, TIMM, TORCHVISION
 
-KEY = jax.random.key(0, impl="rbg")
+KEY = jax.random.key(0, impl="philox2x32")
 REFERENCE = Path(__file__).parents[1] / "reference" / "vit.npz"
 SMALL = {"width": 24, "depth": 2, "heads": 2, "hidden": 48, "patch": 4, "image_size": 16}
 SWIGLU = {**SMALL, "hidden": 24, "swiglu": True, "layer_scale": 1e-5}

@@ -26,7 +26,7 @@ from medjax.models.weights.catalogue import entry as catalogue_entry
 from medjax.models.weights.naming import batch_norm, convolution, dense
 from medjax.models.weights.transforms import conv_as_linear, grid, linear, linear_as_conv, vector
 
-KEY = jax.random.key(0, impl="rbg")
+KEY = jax.random.key(0, impl="philox2x32")
 RULES = (*convolution("stem", "conv"), *batch_norm("bn", "norm"), *dense("fc", "head"))
 NAMING = Naming(RULES, head="fc")
 

@@ -123,8 +123,8 @@ class WISTANet(ISTANet):
 
 
 def p_shrinkage(
-    x: Inexact[Array, ...], threshold: Float[Array, ...], p: float | Float[Array, ""]
-) -> Inexact[Array, ...]:
+    x: Inexact[Array, "..."], threshold: Float[Array, "..."], p: float | Float[Array, ""]
+) -> Inexact[Array, "..."]:
     """``x max(1 - (threshold / |x|)^(2 - p), 0)``: soft shrinkage with a weight of its own.
 
     Chartrand 2009 (Fast algorithms for nonconvex compressive sensing, ISBI, p. 262), in

@@ -110,7 +110,7 @@ def birdcage(
 
 def calibrate(
     kspace: Array, calibration: int | Sequence[int], ndim: int = 2
-) -> Complex[Array, ...]:
+) -> Complex[Array, "..."]:
     """Sensitivities from the fully sampled centre of k-space.
 
     Images of low resolution, one a coil, over their root sum of squares

@@ -25,7 +25,7 @@ def grappa(
     offset: int | Sequence[int] = 0,
     weight: float = 1e-4,
     ndim: int = 2,
-) -> Complex[Array, "*batch coil *spatial"]:
+) -> Complex[Array, "..."]:
     """Fill a Cartesian lattice of samples by linear prediction.
 
     Griswold et al. 2002, Magn Reson Med 47:1202, undersampled along any of the

@@ -13,7 +13,7 @@ from medjax import learners
 from medjax.core.trees import named_leaves
 
 # Threefry takes XLA on CPU a second a parameter to compile.
-KEY = jax.random.key(0, impl="rbg")
+KEY = jax.random.key(0, impl="philox2x32")
 STEPS = 8
 IMAGE, LOGITS = (8, 8, 8, 1), (8, 8, 8, 3)
 PREDICTED = {
@@ -56,7 +56,7 @@ def changed(before, after):
 @pytest.mark.parametrize("name", CASES)
 def test_each_player_gains_while_the_other_rests(name):
     _, start, discriminate, generate = played(name)
-    key = jax.random.key(1, impl="rbg")  # one key throughout: the same noise
+    key = jax.random.key(1, impl="philox2x32")  # one key throughout: the same noise
     state, losses = start, {"discriminator": [], "generator": []}
     for player, one in (("discriminator", discriminate), ("generator", generate)):
         before = state
@@ -82,7 +82,7 @@ def test_a_resumed_run_is_the_uninterrupted_one(name):
     _, start, discriminate, generate = played(name)
 
     def step(state, number):
-        key = jax.random.key(number, impl="rbg")
+        key = jax.random.key(number, impl="philox2x32")
         state, _ = generate(discriminate(state, batch(), key)[0], batch(), key)
         return state.replace(step=state.step + 1)
 

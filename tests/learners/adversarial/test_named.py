@@ -17,7 +17,7 @@ from medjax.losses.adversarial import least_squares
 from medjax.losses.overlap import cross_entropy
 from medjax.models.generative import DCGANDiscriminator, DCGANGenerator
 
-KEY = jax.random.key(0, impl="rbg")
+KEY = jax.random.key(0, impl="philox2x32")
 SGD = optax.sgd(0.1)
 
 

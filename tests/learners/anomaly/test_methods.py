@@ -19,7 +19,7 @@ from medjax.learners.autoencoding.variational import mixture_divergence
 from medjax.learners.learner import Learner
 from medjax.models.generative.autoencoders import Gaussian, Mixture
 
-KEY, OWN = jax.random.key(0, impl="rbg"), jax.random.key(0)
+KEY, OWN = jax.random.key(0, impl="philox2x32"), jax.random.key(0)
 SGD = optax.sgd(0.1)
 NOTHING = Learner(None, (), None)  # for scores that ask a learner nothing
 

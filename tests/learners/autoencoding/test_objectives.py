@@ -59,7 +59,7 @@ def test_sparsity_is_zero_at_its_target_alone():
 
 def test_contraction_is_on_average_the_norm_of_the_jacobian():
     learner = autoencoding.contractive_autoencoder(Linear(), SGD, contraction=0.5)
-    state = learner.init(jax.random.key(0, impl="rbg"), BATCH)
+    state = learner.init(jax.random.key(0, impl="philox2x32"), BATCH)
     draws = jax.jit(
         jax.vmap(lambda k: learner.phases[0].gradients(state, BATCH, k).scalars["loss"])
     )
@@ -116,10 +116,10 @@ def test_layers_of_a_stack_learn_alone_before_they_learn_together():
     learner = autoencoding.stacked_autoencoder(StackedAutoencoder(1, (2,)), SGD, pretraining=1)
     deep = autoencoding.stacked_autoencoder(StackedAutoencoder(1, (2, 2)), SGD, pretraining=1)
     batch = {"image": jnp.concatenate([X, X, X, X], 1).reshape(3, 4, 4, -1)[..., :1]}
-    state = deep.init(jax.random.key(0, impl="rbg"), batch)
+    state = deep.init(jax.random.key(0, impl="philox2x32"), batch)
     grads = jax.jit(lambda s: deep.phases[0].gradients(s, batch, KEY).grads)
     # In a stack of one both kinds of step are one.
-    single = learner.init(jax.random.key(0, impl="rbg"), BATCH)
+    single = learner.init(jax.random.key(0, impl="philox2x32"), BATCH)
     later = single.replace(step=jnp.ones((), jnp.int32))
     np.testing.assert_allclose(value(learner, single), value(learner, later), rtol=1e-6)
 

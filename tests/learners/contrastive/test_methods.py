@@ -18,7 +18,7 @@ from medjax.learners.contrastive.patients import partners
 from medjax.learners.contrastive.pretrain import spread
 from medjax.models.vit import ViT
 
-KEY = jax.random.key(0, impl="rbg")
+KEY = jax.random.key(0, impl="philox2x32")
 SGD = optax.sgd(0.1)
 
 

@@ -17,7 +17,7 @@ from medjax.learners import contrastive
 from medjax.learners.contrastive.moco import enqueued
 from medjax.learners.contrastive.pretrain import cosine, encoder_variables
 
-KEY = jax.random.key(0, impl="rbg")
+KEY = jax.random.key(0, impl="philox2x32")
 
 
 @pytest.fixture(scope="module")

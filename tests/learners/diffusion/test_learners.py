@@ -10,7 +10,7 @@ from medjax.core.errors import InputError
 from medjax.learners.diffusion import ddim, ddpm, edm, fast_ddpm, latent, latent_factor
 
 ADAM = optax.adam(0.01)
-KEY = jax.random.key(0, impl="rbg")
+KEY = jax.random.key(0, impl="philox2x32")
 
 
 class Halves:

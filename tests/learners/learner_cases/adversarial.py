@@ -86,7 +86,7 @@ def triple():
 
 def td_gan():
     image = jnp.zeros((1, *SIZE, 1))
-    frozen = Parser().init(jax.random.key(0, impl="rbg"), image)
+    frozen = Parser().init(jax.random.key(0, impl="philox2x32"), image)
     names = {"first": "image", "second": "target", "first_label": "regions"}
     optimizers = adam(), adam()
     return adversarial.td_gan(*translators(), Parser(), frozen, *optimizers, pool=0, **names)
@@ -252,7 +252,7 @@ def top_gan():
     """A classifier from a GAN's discriminator, whose loss falls as any."""
     gan = MAKE["gan"]()
     shapes = {"image": jnp.zeros((1, *SIZE, 1)), "index": jnp.zeros(1, jnp.int32)}
-    state = gan.init(jax.random.key(0, impl="rbg"), shapes)
+    state = gan.init(jax.random.key(0, impl="philox2x32"), shapes)
     classifier = DCGANDiscriminator(3, widths=(8,), norm="none", deviation=4)
     return tiny.seen_as(transferred(classifier, adam(0.02), state), prepared)
 

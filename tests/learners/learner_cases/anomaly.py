@@ -98,7 +98,7 @@ def gan_learner():
 def trained_gan():
     """The state of a GAN that has not learned yet."""
     start = {"image": jnp.zeros((2, *SIZE, 1)), "index": jnp.arange(2, dtype=jnp.int32)}
-    return jax.jit(gan_learner().init)(jax.random.key(0, impl="rbg"), start)
+    return jax.jit(gan_learner().init)(jax.random.key(0, impl="philox2x32"), start)
 
 
 def few_levels():

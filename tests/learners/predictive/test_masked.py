@@ -20,7 +20,7 @@ from medjax.models.vit import ViT
 from medjax.models.weights.importer import import_weights
 from medjax.models.weights.vit import MAE
 
-KEY = jax.random.key(0, impl="rbg")
+KEY = jax.random.key(0, impl="philox2x32")
 REFERENCE = Path(__file__).parents[2] / "reference" / "mae.npz"
 VIT = ViT(width=12, depth=1, heads=2, patch=4, image_size=8, positions="sinusoidal")
 

@@ -12,7 +12,7 @@ from medjax.learners import predictive
 from medjax.learners.predictive.position import distant_pair, neighbours
 from medjax.learners.predictive.puzzle import half_turns, shuffled
 
-KEY = jax.random.key(0, impl="rbg")
+KEY = jax.random.key(0, impl="philox2x32")
 
 
 def drawn(function, count):

@@ -15,7 +15,7 @@ from medjax.learners.predictive.colour import colour_bins, lightness, share_colo
 from medjax.models.pretraining import PixelHead, Restorer
 from medjax.models.unet import UNet
 
-KEY = jax.random.key(0, impl="rbg")
+KEY = jax.random.key(0, impl="philox2x32")
 
 
 class Same(nn.Module):

@@ -24,7 +24,7 @@ from medjax.models.classifiers.googlenet import Branches
 from medjax.models.classifiers.inverted import Inverted
 
 # Threefry takes XLA on CPU a second a parameter to compile.
-KEY = jax.random.key(0, impl="rbg")
+KEY = jax.random.key(0, impl="philox2x32")
 INCEPTION = Branches(8, 8, 8, 8, 8, 8)
 BLOCKS = (Inverted(3, 8, 8, 1, "relu6", 8), Inverted(5, 16, 12, 2, "silu", 8))
 SMALL = {"depths": (1, 1, 1), "widths": (8, 8, 8)}

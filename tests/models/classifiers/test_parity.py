@@ -24,7 +24,7 @@ from medjax.models.classifiers.efficientnet import scaled_blocks
 from medjax.models.classifiers.mobilenet import v2_blocks, v3_blocks
 from medjax.models.weights import convnext, densenet, import_weights, inverted, plain, resnet
 
-KEY = jax.random.key(0, impl="rbg")
+KEY = jax.random.key(0, impl="philox2x32")
 REFERENCE = Path(__file__).parents[2] / "reference"
 
 WIDTHS = (8, 12, 16, 24)

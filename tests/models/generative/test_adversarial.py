@@ -19,8 +19,8 @@ from medjax.models.generative import (
     TranslationResNet,
 )
 
-KEY = jax.random.key(0, impl="rbg")
-NOISE = {name: jax.random.key(i, impl="rbg") for i, name in enumerate(("noise", "style"))}
+KEY = jax.random.key(0, impl="philox2x32")
+NOISE = {name: jax.random.key(i, impl="philox2x32") for i, name in enumerate(("noise", "style"))}
 
 
 def normal(*shape):

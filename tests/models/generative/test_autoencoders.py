@@ -9,7 +9,7 @@ from medjax.core.errors import InputError
 from medjax.core.trees import named_leaves
 from medjax.models.generative import GMVAE, VAE, VQVAE, Autoencoder, StackedAutoencoder
 
-KEY = jax.random.key(0, impl="rbg")
+KEY = jax.random.key(0, impl="philox2x32")
 FIELDS = {"out_channels": 2, "latent": 3, "features": (4, 8), "groups": 2}
 
 # name: (module, method of training, its shape of a code of a grid)

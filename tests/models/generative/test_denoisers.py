@@ -13,7 +13,7 @@ from medjax.core.errors import InputError
 from medjax.learners.diffusion import cosine, linear
 from medjax.models.generative import DiffusionUNet, SwinDenoiser
 
-KEY = jax.random.key(0, impl="rbg")
+KEY = jax.random.key(0, impl="philox2x32")
 STORED = np.load(Path(__file__).parents[2] / "reference" / "diffusion.npz")
 
 DENOISERS = {

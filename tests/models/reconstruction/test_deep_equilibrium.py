@@ -9,7 +9,7 @@ from medjax.models.reconstruction.deep_equilibrium import contractive, gain
 from medjax.physics import Cartesian, Fourier
 
 # Threefry takes XLA on CPU a second a parameter to compile.
-KEY = jax.random.key(0, impl="rbg")
+KEY = jax.random.key(0, impl="philox2x32")
 MASK = jnp.arange(6) % 2 == 0
 SCAN = Cartesian(MASK)
 

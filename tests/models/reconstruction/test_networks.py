@@ -22,7 +22,7 @@ from medjax.physics import Cartesian, Coils, Fourier, Sampling, birdcage, calibr
 from medjax.physics.operator import Identity
 
 # Threefry takes XLA on CPU a second a parameter to compile.
-KEY = jax.random.key(0, impl="rbg")
+KEY = jax.random.key(0, impl="philox2x32")
 MASK = jnp.arange(6) % 3 != 1
 
 

@@ -21,7 +21,7 @@ from medjax.models.restoration import (
 )
 
 # Threefry takes XLA on CPU a second a parameter to compile.
-KEY = jax.random.key(0, impl="rbg")
+KEY = jax.random.key(0, impl="philox2x32")
 RESIDUAL = {
     "cvmidnet": CVMIDNet(2, 2),
     "srdensenet": SRDenseNet(2, 2, 1, 2),

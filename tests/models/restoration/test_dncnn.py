@@ -7,7 +7,7 @@ from medjax.core.errors import InputError
 from medjax.models import DnCNN
 
 # Threefry takes XLA on CPU a second a parameter to compile.
-KEY = jax.random.key(0, impl="rbg")
+KEY = jax.random.key(0, impl="philox2x32")
 
 
 def test_the_network_predicts_what_is_taken_away():

@@ -34,7 +34,7 @@ from medjax.models.restoration import (
 )
 
 # Threefry takes XLA on CPU a second a parameter to compile.
-KEY = jax.random.key(0, impl="rbg")
+KEY = jax.random.key(0, impl="philox2x32")
 REFERENCE = np.load(Path(__file__).parents[2] / "reference" / "super_resolution.npz")
 
 

@@ -28,7 +28,7 @@ RESNET = functools.partial(
     stem_strides=1,
     stem_pool=False,
 )
-KEY = jax.random.key(0, impl="rbg")
+KEY = jax.random.key(0, impl="philox2x32")
 
 
 def shapes(module):

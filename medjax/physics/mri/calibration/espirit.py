@@ -28,7 +28,7 @@ def espirit(
     crop: float = 0.8,
     steps: int = 30,
     ndim: int = 2,
-) -> Complex[Array, "*batch coil *spatial"]:
+) -> Complex[Array, "..."]:
     """Sensitivities from the fully sampled centre, zero where there is no signal.
 
     `eigenmaps` of one set, with zeros where the eigenvalue is below ``crop``.
@@ -65,7 +65,7 @@ def eigenmaps(
     sets: int = 1,
     steps: int = 30,
     ndim: int = 2,
-) -> tuple[Complex[Array, "*batch set coil *spatial"], Float[Array, "*batch set *spatial"]]:
+) -> tuple[Complex[Array, "..."], Float[Array, "..."]]:
     """Eigenvectors and eigenvalues of ESPIRiT at each pixel.
 
     Uecker et al. 2014, Magn Reson Med 71:990. Neighbourhoods of ``kernel`` points
@@ -97,7 +97,8 @@ def eigenmaps(
         ndim: number of spatial axes, 1 to 3.
 
     Returns:
-        maps, of unit norm over the coils, and eigenvalues, from 0 to 1.
+        maps ``(*batch, set, coil, *spatial)``, of unit norm over the coils, and eigenvalues
+        ``(*batch, set, *spatial)``, from 0 to 1.
 
     Raises:
         InputError: for real k-space or one without a coil axis, a centre larger

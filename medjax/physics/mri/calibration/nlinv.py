@@ -30,7 +30,7 @@ def nlinv(
     smoothness: float = 220.0,
     order: float = 32.0,
     ndim: int = 2,
-) -> tuple[Complex[Array, "*batch *spatial"], Complex[Array, "*batch coil *spatial"]]:
+) -> tuple[Complex[Array, "..."], Complex[Array, "..."]]:
     """Regularised nonlinear inversion for the image and the maps.
 
     Uecker et al. 2008, Magn Reson Med 60:674. The image ``p`` and maps ``c_j =
@@ -57,7 +57,8 @@ def nlinv(
         ndim: number of spatial axes.
 
     Returns:
-        The image at the scale of ``kspace``, and maps of unit norm over the coils.
+        The image, ``(*batch, *spatial)`` at the scale of ``kspace``, and maps of its shape and of
+        unit norm over the coils.
 
     Raises:
         InputError: for real k-space or one without a coil axis, no steps, or a

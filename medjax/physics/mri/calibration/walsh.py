@@ -17,7 +17,7 @@ from .patches import per_axis, require_coils
 
 def walsh(
     images: Array, *, block: int | Sequence[int] = 7, steps: int = 10, ndim: int = 2
-) -> Complex[Array, "*batch coil *spatial"]:
+) -> Complex[Array, "..."]:
     """Sensitivities as principal components of the coils' covariance around each pixel.
 
     The stochastic matched filter of Walsh et al. 2000, Magn Reson Med 43:682, for
