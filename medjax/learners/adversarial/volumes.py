@@ -41,6 +41,9 @@ def gan_3d(
 ) -> Learner:
     """3D-GAN (Wu et al. 2016, arXiv:1610.07584): a volume generator.
 
+    Batches hold volumes from 0 to 1, as it makes them; with others, from -1 to 1 say, training
+    goes wrong without a word.
+
     Learning a probabilistic latent space of object shapes via 3D generative-adversarial
     modeling, section 3.1. As there: DCGAN's networks with windows of 4 x 4 x 4, volumes in
     [0, 1] from a sigmoid, Adam with a momentum of 0.5. What differs: any size, any number of
